@@ -118,14 +118,16 @@ pub trait Disk: Clone + 'static {
 /// An open file. Reads and writes may overlap in time; overlapping writes to one range are a bug.
 /// The handle closes when its last clone is dropped and no IO is in flight.
 pub trait File: Clone + 'static {
-    /// Memory fit for direct IO: aligned to [`ALIGN`] and, where the world can, registered.
+    /// Memory to write from: aligned to [`ALIGN`] and, where the world can, registered.
     type Buf: Buf;
+    /// Memory that a read filled.
+    type Read: AsRef<[u8]> + 'static;
 
     /// A buffer of `len` bytes (a multiple of [`ALIGN`], at most 1 MiB); contents are unspecified.
     fn alloc(&self, len: usize) -> Self::Buf;
 
     /// Reads exactly `len` bytes at `at`.
-    fn read(&self, at: u64, len: usize) -> impl Future<Output = io::Result<Self::Buf>> + 'static;
+    fn read(&self, at: u64, len: usize) -> impl Future<Output = io::Result<Self::Read>> + 'static;
 
     /// Writes all of `buf` at `at`.
     fn write(&self, at: u64, buf: Self::Buf) -> impl Future<Output = io::Result<()>> + 'static;

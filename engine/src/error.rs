@@ -1,0 +1,148 @@
+//! What can go wrong in the store, in classes that a caller can act on.
+//!
+//! Foreign input and a failing disk end here as values; our own bugs end in asserts. Each text
+//! names the cause and the cure.
+
+use std::{io, sync::Arc};
+
+use lode_proofs::Root;
+
+/// The store's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Who has to act on an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The request is wrong; the same request fails again.
+    Refused,
+    /// The request is right, the moment is wrong; the same request may work later.
+    Retry,
+    /// Something of ours is broken: an operator has to look.
+    Fatal,
+}
+
+/// Why the store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Zero bytes have no sector tree (wire rules, size 0).
+    #[error("the blob is empty: a blob has at least one byte")]
+    Empty,
+    /// The bytes do not have the root that was declared.
+    #[error("the bytes have root {computed}, not the declared {declared}; nothing was stored under it")]
+    RootMismatch {
+        /// What the client declared.
+        declared: Root,
+        /// What the bytes have.
+        computed: Root,
+    },
+    /// More or fewer bytes than declared.
+    #[error("got {got} bytes where {want} were declared")]
+    SizeMismatch {
+        /// Declared bytes.
+        want: u64,
+        /// Bytes that came (at least).
+        got: u64,
+    },
+    /// A range that the blob does not have.
+    #[error("bytes {start}..{end} are outside the blob's {size} bytes")]
+    OutOfRange {
+        /// First byte asked for.
+        start: u64,
+        /// One past the last byte asked for.
+        end: u64,
+        /// The blob's size in bytes.
+        size: u64,
+    },
+    /// The expiry lies in the past.
+    #[error("expiry epoch {expiry} has passed: the store is at epoch {now}")]
+    Expired {
+        /// Asked for.
+        expiry: u32,
+        /// The store's epoch.
+        now: u32,
+    },
+    /// Somebody else is writing this upload.
+    #[error("another client is uploading {root} now; ask for its offset and retry")]
+    UploadBusy {
+        /// The upload's root.
+        root: Root,
+    },
+    /// The disk is too full for new bytes; reads and deletes go on.
+    #[error(
+        "disk full: {free} bytes free, {reserve} are kept in reserve; \
+         delete or expire blobs, or give the directory more space"
+    )]
+    Full {
+        /// Bytes free on the filesystem and in recycled segments.
+        free: u64,
+        /// Bytes below which new blobs are refused.
+        reserve: u64,
+    },
+    /// No credit for these bytes within the deadline.
+    #[error("the store is busy: no room in the ingest queue for {waited_ms} ms; retry later")]
+    Busy {
+        /// How long the request waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// Bytes on disk are not what was written. They are never served.
+    #[error("stored bytes of {root}, chunk {chunk}, are damaged: {why}; restore this blob from another copy")]
+    Corrupt {
+        /// The blob.
+        root: Root,
+        /// Index of the chunk in it.
+        chunk: u64,
+        /// Which check failed.
+        why: &'static str,
+    },
+    /// A file or directory of ours is not what this version can open.
+    #[error("{path}: {why}")]
+    Format {
+        /// Which file.
+        path: String,
+        /// What is wrong, and what to do.
+        why: String,
+    },
+    /// A write or sync failed; what it covered is not acknowledged and that segment is closed for good.
+    #[error("a write to {path} failed and its segment is closed: {source}; the put was not acknowledged, retry it")]
+    WriteFailed {
+        /// Which file.
+        path: String,
+        /// The disk's answer.
+        source: Arc<io::Error>,
+    },
+    /// The disk refused to read, list or create.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: String,
+        /// The disk's answer.
+        source: Arc<io::Error>,
+    },
+    /// The store is closing.
+    #[error("the store is closing; retry when it is up again")]
+    Closing,
+}
+
+impl Error {
+    /// Who has to act.
+    pub fn class(&self) -> Class {
+        match self {
+            Error::Empty
+            | Error::RootMismatch { .. }
+            | Error::SizeMismatch { .. }
+            | Error::OutOfRange { .. }
+            | Error::Expired { .. } => Class::Refused,
+            Error::UploadBusy { .. } | Error::Full { .. } | Error::Busy { .. } => Class::Retry,
+            Error::WriteFailed { .. } | Error::Closing => Class::Retry,
+            Error::Corrupt { .. } | Error::Format { .. } | Error::Io { .. } => Class::Fatal,
+        }
+    }
+
+    /// Puts a path on a disk error.
+    pub(crate) fn io(path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Io {
+            path: path.as_ref().display().to_string(),
+            source: Arc::new(source),
+        }
+    }
+}
