@@ -1,0 +1,464 @@
+//! Who may import whom. The table below is the architecture in one screen: an edge that is not in
+//! it does not exist. Reads every member's manifest, normal, build and development dependencies
+//! alike, and the few ways in which a source file can reach around a manifest.
+
+use toml::Table;
+
+use crate::{
+    paths,
+    tree::{File, Finding, Tree},
+};
+
+const RULE: &str = "layers";
+
+/// One of our crates: its folder and which of ours it may import.
+struct Crate {
+    name: &'static str,
+    folder: &'static str,
+    may: &'static [&'static str],
+}
+
+/// Libraries, innermost first. What is not listed under `may` is forbidden.
+const LIBRARIES: &[Crate] = &[
+    Crate {
+        name: "lode-proofs",
+        folder: "proofs",
+        may: &[],
+    },
+    Crate {
+        name: "lode-world",
+        folder: "engine/world",
+        may: &[],
+    },
+    Crate {
+        name: "lode-engine",
+        folder: "engine",
+        may: &["lode-proofs", "lode-world"],
+    },
+    // The edge's connections run on the shards, so it is generic over World as the engine is.
+    Crate {
+        name: "lode-edge",
+        folder: "engine/edge",
+        may: &["lode-proofs", "lode-world", "lode-engine"],
+    },
+    Crate {
+        name: "lode-miner",
+        folder: "miner",
+        may: &["lode-proofs", "lode-world"],
+    },
+    Crate {
+        name: "lode-chain",
+        folder: "sidecar-chain",
+        may: &["lode-proofs"],
+    },
+    Crate {
+        name: "lode-chain-link",
+        folder: "sidecar-chain/link",
+        may: &["lode-proofs"],
+    },
+];
+
+/// Programs: they may import every library, and nobody imports them.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("lode", "tools/lode"),
+    ("lode-compute", "tools/compute"),
+    ("sim", "tools/sim"),
+    ("tidy", "tools/tidy"),
+    ("benches", "benches"),
+    ("fuzz", "fuzz"),
+];
+
+/// A foreign crate that only the named ones of ours may see; programs may see all but glommio.
+/// A name that ends in `-` stands for all that begin with it.
+struct Reserved {
+    foreign: &'static [&'static str],
+    to: &'static [&'static str],
+    instead: &'static str,
+}
+
+const RESERVED: &[Reserved] = &[
+    Reserved {
+        foreign: &["glommio"],
+        to: &["lode-world"],
+        instead: "be generic over lode_world::World",
+    },
+    Reserved {
+        foreign: &["io-uring", "rustix", "libc", "nix", "socket2", "memmap2"],
+        to: &["lode-world"],
+        instead: "be generic over lode_world::World",
+    },
+    Reserved {
+        foreign: &[
+            "tokio",
+            "hyper",
+            "hyper-util",
+            "axum",
+            "tonic",
+            "jsonrpsee",
+            "reqwest",
+        ],
+        to: &["lode-world", "lode-edge", "lode-chain", "lode-chain-link"],
+        instead: "spawn and sleep through World; foreign protocols belong to lode-edge",
+    },
+    Reserved {
+        foreign: &[
+            "rand",
+            "getrandom",
+            "fastrand",
+            "rand-",
+            "chrono",
+            "time",
+            "web-time",
+        ],
+        to: &["lode-world"],
+        instead: "take randomness from World::random and time from World::now, as values",
+    },
+    Reserved {
+        foreign: &["alloy", "alloy-", "ethers", "ethabi", "revm", "revm-"],
+        to: &["lode-chain", "lode-chain-link"],
+        instead: "only lode-chain-link knows an ABI; emit Anchor values and take Epoch values",
+    },
+    Reserved {
+        foreign: &[
+            "rayon",
+            "crossbeam",
+            "crossbeam-",
+            "parking_lot",
+            "futures",
+            "futures-",
+        ],
+        to: &[
+            "lode-world",
+            "lode-engine",
+            "lode-edge",
+            "lode-miner",
+            "lode-chain",
+            "lode-chain-link",
+        ],
+        instead: "lode-proofs is plain functions over bytes; the caller brings the threads",
+    },
+];
+
+/// Every forbidden edge.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for manifest in tree.files.iter().filter(|file| is_manifest(file)) {
+        match manifest.text.parse::<Table>() {
+            Ok(table) => check_manifest(manifest, &table, &mut findings),
+            Err(error) => findings.push(manifest.finding(0, RULE, format!("not TOML: {error}"))),
+        }
+    }
+    check_sources(tree, &mut findings);
+    findings
+}
+
+fn is_manifest(file: &File) -> bool {
+    file.path == "Cargo.toml" || file.path.ends_with("/Cargo.toml")
+}
+
+fn check_manifest(manifest: &File, table: &Table, findings: &mut Vec<Finding>) {
+    if let Some(shared) = table
+        .get("workspace")
+        .and_then(|workspace| workspace.get("dependencies"))
+    {
+        check_hasher(manifest, shared.as_table(), true, findings);
+    }
+    let package = table
+        .get("package")
+        .and_then(|package| package.get("name")?.as_str());
+    let Some(name) = package else { return };
+    let folder = manifest
+        .path
+        .trim_end_matches("Cargo.toml")
+        .trim_end_matches('/');
+    let Some(may) = allowed(name, folder) else {
+        let message = format!(
+            "`{name}` in {folder}/ is not in the table: add it there, with what it may import"
+        );
+        findings.push(manifest.finding(0, RULE, message));
+        return;
+    };
+    for (kind, dependencies) in dependency_tables(table) {
+        check_hasher(manifest, Some(dependencies), false, findings);
+        for (key, value) in dependencies {
+            let imported = value
+                .get("package")
+                .and_then(|real| real.as_str())
+                .unwrap_or(key);
+            let line = line_of_key(&manifest.text, key);
+            if let Some(message) = breach(name, &may, imported, kind) {
+                findings.push(manifest.finding(line, RULE, message));
+            }
+        }
+    }
+}
+
+/// What the crate may import of ours; `None` when the table does not know it.
+fn allowed(name: &str, folder: &str) -> Option<Vec<&'static str>> {
+    let library = LIBRARIES
+        .iter()
+        .find(|library| (library.name, library.folder) == (name, folder));
+    let program = PROGRAMS.contains(&(name, folder));
+    match library {
+        Some(library) => Some(library.may.to_vec()),
+        None => program.then(|| LIBRARIES.iter().map(|library| library.name).collect()),
+    }
+}
+
+/// Every table of dependencies with its kind, those under `target` included.
+fn dependency_tables(table: &Table) -> Vec<(&'static str, &Table)> {
+    let kinds = ["dependencies", "build-dependencies", "dev-dependencies"];
+    let targets = table.get("target").and_then(|targets| targets.as_table());
+    let below = targets.into_iter().flat_map(|targets| targets.values());
+    let places = std::iter::once(table).chain(below.filter_map(|target| target.as_table()));
+    places
+        .flat_map(|place| {
+            kinds
+                .into_iter()
+                .filter_map(|kind| Some((kind, place.get(kind)?.as_table()?)))
+        })
+        .collect()
+}
+
+/// Why `name` may not import `imported`, if it may not.
+fn breach(name: &str, may: &[&str], imported: &str, kind: &str) -> Option<String> {
+    if PROGRAMS.iter().any(|(program, _)| *program == imported) {
+        return Some(format!(
+            "`{imported}` is a program: nobody imports it; move what is shared into a library"
+        ));
+    }
+    if LIBRARIES.iter().any(|library| library.name == imported) {
+        let message = || {
+            let list = if may.is_empty() {
+                "nothing of ours".to_owned()
+            } else {
+                may.join(", ")
+            };
+            format!(
+                "`{name}` may not import `{imported}`, only {list}; pass plain values of lode-proofs instead"
+            )
+        };
+        return (!may.contains(&imported)).then(message);
+    }
+    let reserved = RESERVED.iter().find(|reserved| {
+        reserved.foreign.iter().any(|foreign| {
+            imported == *foreign || (foreign.ends_with('-') && imported.starts_with(foreign))
+        })
+    })?;
+    let program = PROGRAMS.iter().any(|(program, _)| *program == name);
+    // A test may compare with anything but the runtime that only one crate may start.
+    let exempt = imported != "glommio" && (program || kind == "dev-dependencies");
+    (!exempt && !reserved.to.contains(&name))
+        .then(|| format!("`{name}` may not see `{imported}`: {}", reserved.instead))
+}
+
+/// hashbrown is only allowed without its default hasher, which is seeded from the address space.
+fn check_hasher(manifest: &File, table: Option<&Table>, root: bool, findings: &mut Vec<Finding>) {
+    let Some(entry) = table.and_then(|table| table.get("hashbrown")) else {
+        return;
+    };
+    let inherits = entry.get("workspace").is_some();
+    let plain = entry
+        .get("default-features")
+        .and_then(|value| value.as_bool())
+        == Some(false);
+    let features = entry
+        .get("features")
+        .and_then(|features| features.as_array());
+    let asks = features.is_some_and(|features| {
+        features
+            .iter()
+            .any(|feature| matches!(feature.as_str(), Some("default" | "default-hasher")))
+    });
+    if asks || (!plain && !inherits && (root || manifest.is_inner())) {
+        let line = line_of_key(&manifest.text, "hashbrown");
+        let message = "hashbrown's default hasher differs between runs: set default-features = false \
+                       and name a seeded hasher";
+        findings.push(manifest.finding(line, RULE, message));
+    }
+}
+
+/// Ways around a manifest: glommio outside its module, and files taken from another crate.
+fn check_sources(tree: &Tree, findings: &mut Vec<Finding>) {
+    for (file, scan) in tree.rust() {
+        let home = file.path.starts_with("engine/world/src/uring");
+        if !home {
+            for found in paths::all(scan)
+                .iter()
+                .filter(|found| found.is_below("glommio"))
+            {
+                let message = "glommio lives in engine/world/src/uring only: use the World trait";
+                findings.push(file.finding(found.line, RULE, message));
+            }
+        }
+        for (index, line) in file.text.lines().enumerate() {
+            let code = scan.code.lines().nth(index).unwrap_or_default();
+            let takes = code.contains("#[path") || code.contains("include!(");
+            if takes && line.contains("../") {
+                let message = "takes source from another folder: import the crate instead";
+                findings.push(file.finding(index + 1, RULE, message));
+            }
+        }
+    }
+}
+
+/// The line on which `key` is set, or 0.
+fn line_of_key(text: &str, key: &str) -> usize {
+    let sets = |line: &str| {
+        let line = line.trim_start().trim_start_matches('"');
+        let table = line
+            .trim_start_matches('[')
+            .trim_end()
+            .trim_end_matches(']');
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with([' ', '.', '=', '"']))
+            || (line.starts_with('[') && table.ends_with(&format!("dependencies.{key}")))
+    };
+    text.lines().position(sets).map_or(0, |index| index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+    use crate::tree::Tree;
+
+    fn messages(files: &[(&str, &str)]) -> Vec<String> {
+        check(&Tree::planted(files))
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    fn manifest(name: &str, rest: &str) -> String {
+        format!("[package]\nname = \"{name}\"\n\n{rest}")
+    }
+
+    /// Manifest, package, what it imports, and a part of the finding.
+    const FORBIDDEN: &[(&str, &str, &str, &str)] = &[
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies]\nlode-edge.workspace = true",
+            ":5:",
+        ),
+        (
+            "proofs/Cargo.toml",
+            "lode-proofs",
+            "[dev-dependencies]\nlode-world = {}",
+            ":5:",
+        ),
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies.lode-miner]\npath = \"x\"",
+            ":4:",
+        ),
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies]\nx = { package = \"sim\" }",
+            "program",
+        ),
+        (
+            "miner/Cargo.toml",
+            "lode-miner",
+            "[target.'cfg(unix)'.dependencies]\nlode-engine = {}",
+            ":5:",
+        ),
+        (
+            "tools/sim/Cargo.toml",
+            "sim",
+            "[dependencies]\nlode = \"1\"",
+            "nobody imports it",
+        ),
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies]\ntokio = \"1\"",
+            "World",
+        ),
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies]\nalloy-sol-types = \"1\"",
+            "ABI",
+        ),
+        (
+            "benches/Cargo.toml",
+            "benches",
+            "[dependencies]\nglommio = \"0.9\"",
+            "World",
+        ),
+        (
+            "proofs/Cargo.toml",
+            "lode-proofs",
+            "[dependencies]\nrayon = \"1\"",
+            "threads",
+        ),
+        (
+            "engine/Cargo.toml",
+            "lode-engine",
+            "[dependencies]\nhashbrown = \"0.17\"",
+            "seeded",
+        ),
+        ("misc/Cargo.toml", "misc", "", "not in the table"),
+        (
+            "engine/other/Cargo.toml",
+            "lode-engine",
+            "",
+            "not in the table",
+        ),
+    ];
+
+    /// Proves that each forbidden edge is found in whatever form the manifest spells it.
+    #[test]
+    fn finds_forbidden_edges() {
+        for &(path, name, rest, expected) in FORBIDDEN {
+            let found = messages(&[(path, &manifest(name, rest))]);
+            assert_eq!(found.len(), 1, "{path} {rest}: {found:?}");
+            assert!(found[0].contains(expected), "{found:?}");
+        }
+    }
+
+    /// Proves that the edges of the architecture pass.
+    #[test]
+    fn allows_the_architecture() {
+        let engine = manifest(
+            "lode-engine",
+            "[dependencies]\nlode-proofs = {}\nlode-world = {}\n",
+        );
+        let world = manifest(
+            "lode-world",
+            "[dependencies]\nglommio = \"0.9\"\nio-uring = \"0.7\"\n",
+        );
+        let sim = manifest("sim", "[dependencies]\nlode-engine = {}\ntokio = \"1\"\n");
+        let hashes = manifest("lode-edge", "[dependencies]\nhashbrown.workspace = true\n");
+        let found = messages(&[
+            ("engine/Cargo.toml", &engine),
+            ("engine/world/Cargo.toml", &world),
+            ("tools/sim/Cargo.toml", &sim),
+            ("engine/edge/Cargo.toml", &hashes),
+            (
+                "engine/world/src/uring/disk.rs",
+                "use glommio::io::DmaFile;",
+            ),
+        ]);
+        assert!(found.is_empty(), "{found:?}");
+    }
+
+    /// Proves that a source file cannot reach around its manifest.
+    #[test]
+    fn finds_ways_around_a_manifest() {
+        let cases = [
+            ("engine/world/src/posix.rs", "use glommio::LocalExecutor;"),
+            (
+                "engine/src/log.rs",
+                "#[path = \"../../miner/src/x.rs\"]\nmod x;",
+            ),
+            ("engine/src/log.rs", "include!(\"../../miner/src/x.rs\");"),
+        ];
+        for (path, source) in cases {
+            assert_eq!(messages(&[(path, source)]).len(), 1, "{source}");
+        }
+    }
+}
