@@ -1,0 +1,54 @@
+//! What is fuzzed. To add a target, write a file like those below (seeds and a function over
+//! bytes), declare it here and list it in [`ALL`]; the tests then run it too.
+
+/// One decoder of foreign bytes.
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Feeds it any bytes; panics when it breaks a promise. Refusing them is no finding.
+    pub run: fn(&[u8]),
+    /// Valid inputs to start from, small.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// Recomputes the checksums of a mutated input, so that what lies behind them is reached.
+    pub repair: Option<fn(&mut Vec<u8>)>,
+}
+
+/// Every target.
+pub const ALL: &[Target] = &[];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::ALL;
+    use crate::run::{Plan, run};
+
+    /// Proves that every target passes its own seeds and two thousand mutations of them.
+    #[test]
+    fn every_target_runs() {
+        for target in ALL {
+            assert!(!(target.seeds)().is_empty(), "{} has no seeds", target.name);
+            let artifacts = std::env::temp_dir();
+            let plan = Plan {
+                runs: 2000,
+                seed: 7,
+                jobs: 1,
+                len_max: 16_384,
+                artifacts,
+            };
+            if let Err(finding) = run(target, &plan) {
+                panic!(
+                    "{}: {} on {:02x?}",
+                    target.name, finding.cause, finding.input
+                );
+            }
+        }
+    }
+
+    /// Proves that names are distinct, so that each can be asked for.
+    #[test]
+    fn names_are_distinct() {
+        let names: BTreeSet<&str> = ALL.iter().map(|target| target.name).collect();
+        assert_eq!(names.len(), ALL.len());
+    }
+}
