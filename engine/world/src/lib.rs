@@ -20,6 +20,9 @@
 //! - After a failed write or sync the file's unsynced bytes are unknown for good; do not retry.
 //! - Futures run on the executor that made them: nothing here is `Send`, nothing locks.
 
+pub mod sim;
+mod units;
+
 use std::{future::Future, io, net::SocketAddr, path::Path, time::Duration};
 
 /// Unit of file IO in bytes: every offset and length is a multiple of it.
@@ -117,6 +120,10 @@ pub trait Disk: Clone + 'static {
 
 /// An open file. Reads and writes may overlap in time; overlapping writes to one range are a bug.
 /// The handle closes when its last clone is dropped and no IO is in flight.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "asking the filesystem whether a file is empty is asking for its length"
+)]
 pub trait File: Clone + 'static {
     /// Memory to write from: aligned to [`ALIGN`] and, where the world can, registered.
     type Buf: Buf;
