@@ -28,18 +28,21 @@
 //! | `chance` | the generator |
 //! | `trace` | digest and log of every event |
 //! | `pages`, `inode`, `names` | contents and names: visible, durable, and the journal between |
-//! | `machine` | carries out each IO, with its faults |
+//! | `op` | what can be asked of the disk |
+//! | `machine`, `contents` | carry out each IO, with its faults |
 //! | `crash` | what a kill or a power loss leaves |
 //! | `executor` | tasks, time, events |
 //! | `world` | the [`World`](crate::World) over them |
 
 mod chance;
+mod contents;
 mod crash;
 mod executor;
 pub mod faults;
 mod inode;
 mod machine;
 mod names;
+mod op;
 mod pages;
 mod trace;
 mod world;

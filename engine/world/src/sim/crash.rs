@@ -7,7 +7,8 @@
 
 use super::{
     inode::Change,
-    machine::{Machine, Op},
+    machine::Machine,
+    op::Op,
     pages::{Mask, SECTOR},
     trace::Event,
 };

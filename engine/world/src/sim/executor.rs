@@ -11,7 +11,8 @@
 
 use super::{
     Stop,
-    machine::{Machine, Op, Outcome},
+    machine::Machine,
+    op::{Op, Outcome},
     trace::Event,
 };
 use std::{

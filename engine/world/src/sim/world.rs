@@ -3,8 +3,8 @@
 use super::{
     chance::Dice,
     executor::Core,
-    machine::{Handle, Op, Outcome},
     names::plain,
+    op::{Handle, Op, Outcome},
     pages::Block,
 };
 use crate::{ALIGN, Buf, Disk, File, Open, Queue, Space, World, units::on_disk};
