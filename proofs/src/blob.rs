@@ -1,0 +1,315 @@
+//! From a stream of bytes, or of chunk roots, to the tree of a blob.
+//!
+//! ```text
+//!  update ──► pending (8 sectors) ──► row (1024 leaves) ──► chunk root ──┐
+//!  push_chunk_root ──────────────────────────────────────────────────────┤
+//!                                                                        ▼
+//!                     crown: at most one perfect subtree per height, left to right
+//! ```
+//!
+//! Memory: about 37 KiB and 64 nodes, for any size. The size need not be known
+//! before the end: whole chunks do not depend on it, and the padding that does
+//! is added by `finish`.
+
+use alloc::vec::Vec;
+
+use crate::chunk::SectorRow;
+use crate::hash32::Hash32;
+use crate::keccak::{Backend, keccak256};
+use crate::shape::{
+    BlobShape, CHUNK_HEIGHT, CHUNK_LEN, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK,
+};
+use crate::zero::ZERO_ROOTS;
+
+/// A perfect subtree of a blob's tree, as submitted to the chain (0G wire,
+/// 1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SubmissionNode {
+    /// Root of the subtree.
+    pub root: Hash32,
+    /// log2 of the sectors under it.
+    pub height: u8,
+}
+
+/// What a blob's bytes determine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobTree {
+    root: Hash32,
+    shape: BlobShape,
+    nodes: Vec<SubmissionNode>,
+    last_chunk_root: Hash32,
+}
+
+impl BlobTree {
+    /// Root over all padded sectors.
+    #[must_use]
+    pub const fn root(&self) -> Hash32 {
+        self.root
+    }
+
+    /// Size and what follows from it.
+    #[must_use]
+    pub const fn shape(&self) -> BlobShape {
+        self.shape
+    }
+
+    /// The binary ones of the padded sector count, highest first: one to four
+    /// perfect subtrees, left to right (0G wire, 1.5).
+    #[must_use]
+    pub fn submission_nodes(&self) -> &[SubmissionNode] {
+        &self.nodes
+    }
+
+    /// Root of the last chunk that holds bytes, over its padded sectors: the
+    /// one chunk root that a caller who streams cannot compute before the end.
+    #[must_use]
+    pub const fn last_chunk_root(&self) -> Hash32 {
+        self.last_chunk_root
+    }
+
+    /// Digest of the submission, `identity` in the chain's `Submit` event:
+    /// keccak256 of the node roots in order (0G wire, 1.5).
+    #[must_use]
+    pub fn identity(&self) -> Hash32 {
+        let roots: Vec<[u8; 32]> = self.nodes.iter().map(|node| node.root.0).collect();
+        Hash32(keccak256(roots.as_flattened()))
+    }
+}
+
+/// A chunk root was offered in the middle of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a chunk root can only follow whole chunks, but {pending} bytes of one were streamed; stream the rest of it first"
+)]
+pub struct MidChunk {
+    /// Bytes of the unfinished chunk.
+    pub pending: u64,
+}
+
+/// Builds the tree of one blob in constant memory, in one pass.
+#[derive(Clone, Debug)]
+pub struct BlobHasher {
+    size: u64,
+    pending: [u8; PENDING_LEN],
+    pending_len: usize,
+    row: SectorRow,
+    crown: Crown,
+    last_chunk_root: Option<Hash32>,
+}
+
+/// Sectors are hashed in full groups of the widest backend.
+const PENDING_LEN: usize = 8 * SECTOR_LEN;
+
+// A row is filled by whole groups; else a group would straddle two chunks.
+const _: () = assert!(SECTORS_PER_CHUNK.is_multiple_of(8));
+
+impl Default for BlobHasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl BlobHasher {
+    /// An empty blob, on the best backend of this CPU.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::on(Backend::best())
+    }
+
+    /// The same on a backend of the caller's choice, for tests and benches.
+    #[must_use]
+    pub fn on(backend: Backend) -> Self {
+        Self {
+            size: 0,
+            pending: [0; PENDING_LEN],
+            pending_len: 0,
+            row: SectorRow::new(backend),
+            crown: Crown {
+                backend,
+                subtrees: Vec::with_capacity(64),
+            },
+            last_chunk_root: None,
+        }
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next bytes, any number of them.
+    pub fn update(&mut self, data: &[u8]) {
+        self.update_with(data, |_, _| {});
+    }
+
+    /// As [`Self::update`], and reports (index, root) of each whole chunk that
+    /// these bytes complete. The last chunk, if partly filled, is reported by
+    /// [`BlobTree::last_chunk_root`] instead.
+    pub fn update_with(&mut self, data: &[u8], mut chunk_done: impl FnMut(u64, Hash32)) {
+        let mut rest = data;
+        while !rest.is_empty() {
+            let taken = if self.pending_len == 0 && rest.len() >= PENDING_LEN {
+                self.take_groups(rest)
+            } else {
+                self.take_pending(rest)
+            };
+            rest = &rest[taken..];
+            if self.row.room() == 0 {
+                let root = self.row.close(SECTORS_PER_CHUNK, |_, _| {});
+                chunk_done(self.size / CHUNK_LEN_U64 - 1, root);
+                self.crown.push(CHUNK_HEIGHT, root);
+                self.last_chunk_root = Some(root);
+            }
+        }
+    }
+
+    /// Takes the root of the next whole chunk (see
+    /// [`ChunkHasher::whole_root`](crate::ChunkHasher::whole_root)) in place of
+    /// its bytes. A last chunk that is not whole must be streamed.
+    ///
+    /// # Errors
+    /// [`MidChunk`] unless all bytes so far make whole chunks.
+    pub fn push_chunk_root(&mut self, root: Hash32) -> Result<(), MidChunk> {
+        let pending = self.size % CHUNK_LEN_U64;
+        if pending != 0 {
+            return Err(MidChunk { pending });
+        }
+        self.grow(CHUNK_LEN);
+        self.crown.push(CHUNK_HEIGHT, root);
+        self.last_chunk_root = Some(root);
+        Ok(())
+    }
+
+    /// Pads and closes the tree.
+    ///
+    /// # Errors
+    /// [`EmptyBlob`] if nothing was taken.
+    pub fn finish(mut self) -> Result<BlobTree, EmptyBlob> {
+        let shape = BlobShape::new(self.size)?;
+        let last = shape.chunks() - 1;
+        self.row.push_bytes(&self.pending[..self.pending_len]);
+        if self.row.filled() > 0 {
+            let (row, crown) = (&mut self.row, &mut self.crown);
+            let padded = shape.padded_sectors_in(last);
+            let root = row.close(padded, |height, root| crown.push(height, Hash32(root)));
+            self.last_chunk_root = Some(root);
+        }
+        self.crown.pad(shape.chunks(), shape.padded_chunks());
+        Ok(BlobTree {
+            root: self
+                .crown
+                .root()
+                .expect("a blob of one byte has one subtree"),
+            shape,
+            nodes: self.crown.subtrees,
+            last_chunk_root: self
+                .last_chunk_root
+                .expect("a blob of one byte has one chunk"),
+        })
+    }
+
+    /// Hashes whole groups straight from the caller's memory, up to the end of
+    /// the chunk; returns the bytes taken.
+    fn take_groups(&mut self, data: &[u8]) -> usize {
+        let bytes = (data.len() / PENDING_LEN * PENDING_LEN).min(self.row.room() * SECTOR_LEN);
+        self.row.push_bytes(&data[..bytes]);
+        self.grow(bytes);
+        bytes
+    }
+
+    /// Collects one group; returns the bytes taken.
+    fn take_pending(&mut self, data: &[u8]) -> usize {
+        let bytes = data.len().min(PENDING_LEN - self.pending_len);
+        self.pending[self.pending_len..][..bytes].copy_from_slice(&data[..bytes]);
+        self.pending_len += bytes;
+        self.grow(bytes);
+        if self.pending_len == PENDING_LEN {
+            self.row.push_bytes(&self.pending);
+            self.pending_len = 0;
+        }
+        bytes
+    }
+
+    fn grow(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).expect("memory is below 2^64 bytes");
+        self.size = self
+            .size
+            .checked_add(bytes)
+            .expect("no stream reaches 2^64 bytes");
+    }
+}
+
+/// The perfect subtrees so far, heights falling from left to right: the binary
+/// ones of the sector count.
+#[derive(Clone, Debug)]
+struct Crown {
+    backend: Backend,
+    subtrees: Vec<SubmissionNode>,
+}
+
+impl Crown {
+    /// Appends a subtree and joins it with equal ones before it.
+    fn push(&mut self, height: u8, root: Hash32) {
+        let mut node = SubmissionNode { root, height };
+        while let Some(left) = self.subtrees.pop_if(|left| left.height == node.height) {
+            let root = Hash32(self.backend.hash_pair(&[left.root.0, node.root.0]));
+            node = SubmissionNode {
+                root,
+                height: node.height + 1,
+            };
+        }
+        self.subtrees.push(node);
+    }
+
+    /// Appends chunks of padding from chunk `from` to chunk `to`, exclusive,
+    /// as the largest aligned runs: O(log) hashes instead of one per chunk.
+    fn pad(&mut self, from: u64, to: u64) {
+        let mut at = from;
+        while at < to {
+            let run_log2 = at.trailing_zeros().min((to - at).ilog2());
+            let height = CHUNK_HEIGHT + u8::try_from(run_log2).expect("below 64");
+            self.push(height, ZERO_ROOTS[usize::from(height)]);
+            at += 1 << run_log2;
+        }
+    }
+
+    /// Folds from the right, which is the RFC 6962 shape (0G wire, 1.3).
+    fn root(&self) -> Option<Hash32> {
+        let roots = self.subtrees.iter().rev().map(|node| node.root);
+        roots.reduce(|right, left| Hash32(self.backend.hash_pair(&[left.0, right.0])))
+    }
+}
+
+/// Root over a row of equally high subtrees, in the shape of RFC 6962: of the
+/// chunk roots of a run, or of the group roots of a longer one.
+///
+/// Returns `None` for an empty row. Cost: one hash less than there are roots,
+/// in full lanes; one allocation of 32 bytes per root.
+#[must_use]
+pub fn fold_roots(roots: &[Hash32]) -> Option<Hash32> {
+    let backend = Backend::best();
+    let mut nodes: Vec<[u8; 32]> = roots.iter().map(|root| root.0).collect();
+    let mut right: Option<[u8; 32]> = None;
+    let mut level = nodes.len();
+    while level > 0 {
+        if level % 2 == 1 {
+            level -= 1;
+            let left = nodes[level];
+            right = Some(right.map_or(left, |right| backend.hash_pair(&[left, right])));
+        }
+        level = backend.hash_pairs(&mut nodes[..level]);
+    }
+    right.map(Hash32)
+}
+
+/// Tree of a blob that lies in memory.
+///
+/// # Errors
+/// [`EmptyBlob`] if `data` is empty.
+pub fn blob_tree(data: &[u8]) -> Result<BlobTree, EmptyBlob> {
+    let mut hasher = BlobHasher::new();
+    hasher.update(data);
+    hasher.finish()
+}

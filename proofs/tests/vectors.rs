@@ -1,0 +1,149 @@
+//! The values that 0G's own software computed come out here too.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use lode_proofs::{
+    BlobHasher, BlobId, BlobShape, BlobTree, CHUNK_LEN, ChunkHasher, ChunkProof, ChunkRun, Hash32,
+    SECTOR_LEN, WireProof, ZERO_ROOTS, fold_roots,
+};
+use serde_json::Value;
+
+/// All 64 zero roots equal the table that the 0G flow contract carries.
+#[test]
+fn zero_roots_equal_the_contracts() {
+    let flow = read("flow.json");
+    let expected: Vec<Hash32> = list(&flow["zeroHashesByHeight"]).iter().map(hash).collect();
+    assert_eq!(ZERO_ROOTS.as_slice(), expected);
+}
+
+/// The identity of each submission equals the digest that the contract
+/// computed from the same nodes, and its length the padded sectors.
+#[test]
+fn identities_equal_the_contracts() {
+    for submission in list(&read("flow.json")["submissions"]) {
+        let size = number(&submission["size"]);
+        let tree = tree_of(&generated(size));
+        assert_eq!(tree.identity(), hash(&submission["digest"]), "size {size}");
+        assert_eq!(
+            tree.shape().padded_sectors(),
+            number(&submission["length"]),
+            "size {size}"
+        );
+    }
+}
+
+/// For each size of the SDK's list: counts, root, submission nodes, and each
+/// listed proof, made from chunk roots, equal the SDK's to the last hash; and
+/// the SDK's proof is accepted with the chunk's bytes.
+#[test]
+fn trees_and_proofs_equal_the_sdks() {
+    for vector in list(&read("merkle.json")["vectors"]) {
+        let size = number(&vector["size"]);
+        if size == 0 {
+            assert!(vector["error"].is_string(), "the SDK refuses an empty file");
+            assert!(BlobHasher::new().finish().is_err());
+            continue;
+        }
+        let data = generated(size);
+        let tree = tree_of(&data);
+        check_shape(vector, tree.shape());
+        assert_eq!(tree.root(), hash(&vector["root"]), "size {size}");
+        let nodes: Vec<(Hash32, u64)> = tree
+            .submission_nodes()
+            .iter()
+            .map(|node| (node.root, u64::from(node.height)))
+            .collect();
+        let expected: Vec<(Hash32, u64)> = list(&vector["submissionNodes"])
+            .iter()
+            .map(|node| (hash(&node["root"]), number(&node["height"])))
+            .collect();
+        assert_eq!(nodes, expected, "size {size}");
+        check_proofs(vector, &tree, &data);
+    }
+}
+
+fn check_shape(vector: &Value, shape: BlobShape) {
+    assert_eq!(shape.sectors(), number(&vector["numChunks"]));
+    assert_eq!(shape.chunks(), number(&vector["numSegments"]));
+    assert_eq!(shape.padded_sectors(), number(&vector["paddedChunks"]));
+    assert_eq!(shape.padded_sectors(), number(&vector["submissionSectors"]));
+    assert_eq!(shape.padded_chunks(), number(&vector["numSegmentsPadded"]));
+}
+
+fn check_proofs(vector: &Value, tree: &BlobTree, data: &[u8]) {
+    let shape = tree.shape();
+    let mut hasher = ChunkHasher::new();
+    let chunk_roots: Vec<Hash32> = (0..)
+        .zip(data.chunks(CHUNK_LEN))
+        .map(|(index, chunk)| hasher.root(shape, index, chunk).unwrap())
+        .collect();
+    assert_eq!(chunk_roots.last(), Some(&tree.last_chunk_root()));
+    let listed = list(&vector["segmentProofs"]);
+    assert!(!listed.is_empty());
+    for expected in listed {
+        let index = number(&expected["index"]);
+        let proof = ChunkProof::build(shape, index, |run| root_of(&chunk_roots, run)).unwrap();
+        let lemma: Vec<Hash32> = list(&expected["lemma"]).iter().map(hash).collect();
+        let path: Vec<bool> = list(&expected["path"])
+            .iter()
+            .map(|turn| turn.as_bool().unwrap())
+            .collect();
+        assert_eq!(proof.blob().root, tree.root());
+        assert_eq!(proof.chunk_root(), hash(&expected["segmentRoot"]));
+        let wire = WireProof { lemma, path };
+        assert_eq!(proof.to_wire(), wire);
+
+        let blob = BlobId {
+            root: hash(&vector["root"]),
+            shape,
+        };
+        let foreign = ChunkProof::from_wire(blob, index, &wire).unwrap();
+        assert_eq!(foreign, proof);
+        let chunk = data
+            .chunks(CHUNK_LEN)
+            .nth(usize::try_from(index).unwrap())
+            .unwrap();
+        assert_eq!(foreign.verify_for(blob, index, chunk).unwrap().data, chunk);
+        let mut sectors = chunk.to_vec();
+        sectors.resize(chunk.len().next_multiple_of(SECTOR_LEN), 0);
+        assert_eq!(
+            foreign.verify_sectors(&mut hasher, &sectors).unwrap().data,
+            chunk
+        );
+    }
+}
+
+fn root_of(chunk_roots: &[Hash32], run: ChunkRun) -> Hash32 {
+    let first = usize::try_from(run.first).unwrap();
+    let count = usize::try_from(run.count).unwrap();
+    fold_roots(&chunk_roots[first..first + count]).unwrap()
+}
+
+fn tree_of(data: &[u8]) -> BlobTree {
+    let mut hasher = BlobHasher::new();
+    hasher.update(data);
+    hasher.finish().unwrap()
+}
+
+/// The generator that the head of merkle.json describes.
+fn generated(size: u64) -> Vec<u8> {
+    (0..size)
+        .map(|i| (i * 131 + (i >> 8) * 17 + 7).to_le_bytes()[0])
+        .collect()
+}
+
+fn read(name: &str) -> Value {
+    let path = format!("{}/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().unwrap()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap()
+}
+
+fn hash(value: &Value) -> Hash32 {
+    value.as_str().unwrap().parse().unwrap()
+}
