@@ -1,2 +1,227 @@
-//! placeholder
-fn main() {}
+//! The command line of the benches: which one, how much, and where its result is kept.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use benches::{
+    disk,
+    error::{Error, Result},
+    figures::{self, Figure},
+    machine::Machine,
+    plot, store,
+};
+use clap::{Args, Parser, Subcommand, value_parser};
+use serde_json::{Value, json};
+
+/// Measures lode, its limits and its peers.
+#[derive(Parser)]
+#[command(name = "benches")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// What the disk itself can do.
+    Disk(Settings),
+    /// Every store that was compiled in, beside the disk.
+    Store(Settings),
+    /// All of the above; result files get the bench's name.
+    All(Settings),
+    /// Draws a result file again.
+    Plot {
+        /// A result file; the plot gets the same name and `.svg`.
+        file: PathBuf,
+    },
+}
+
+#[derive(Args, Clone)]
+struct Settings {
+    /// Folder on the disk to measure.
+    #[arg(long, default_value = "target/benches")]
+    dir: PathBuf,
+    /// Where to keep the result; a folder for `all`. A plot is put beside it.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Least time of each timed job.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Bytes of each store and of the disk's files; K, M and G are powers of 1024.
+    #[arg(long, default_value = "2G", value_parser = parse_bytes)]
+    size: u64,
+    /// Rounds; the median and the best of them are shown.
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Only these stores, by name.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
+        Command::Disk(settings) => bench("disk", &settings, run_disk),
+        Command::Store(settings) => bench("store", &settings, run_store),
+        Command::All(settings) => {
+            for (name, run) in benches() {
+                let json = settings
+                    .json
+                    .as_ref()
+                    .map(|dir| dir.join(format!("{name}.json")));
+                bench(
+                    name,
+                    &Settings {
+                        json,
+                        ..settings.clone()
+                    },
+                    run,
+                )?;
+            }
+            Ok(())
+        }
+        Command::Plot { file } => {
+            let text = fs::read_to_string(&file).map_err(Error::io("read", &file))?;
+            let report = serde_json::from_str(&text).map_err(|error| {
+                Error::Usage(format!("{} is no result: {error}", file.display()))
+            })?;
+            draw(&report, &file)
+        }
+    }
+}
+
+type Bench = fn(&Settings, Duration) -> Result<Vec<Figure>>;
+
+fn benches() -> [(&'static str, Bench); 2] {
+    [("disk", run_disk), ("store", run_store)]
+}
+
+fn run_disk(settings: &Settings, span: Duration) -> Result<Vec<Figure>> {
+    disk::run(&settings.dir, settings.size, span, settings.rounds)
+}
+
+fn run_store(settings: &Settings, span: Duration) -> Result<Vec<Figure>> {
+    let mut candidates = store::candidates();
+    let known: Vec<&str> = candidates.iter().map(|candidate| candidate.name).collect();
+    if let Some(unknown) = settings
+        .only
+        .iter()
+        .find(|name| !known.contains(&name.as_str()))
+    {
+        return Err(Error::Usage(format!(
+            "no store `{unknown}` was compiled in, only {known:?}"
+        )));
+    }
+    let asked =
+        |name: &str| settings.only.is_empty() || settings.only.iter().any(|only| only == name);
+    candidates.retain(|candidate| asked(candidate.name));
+    let rounds = store::Settings {
+        len: settings.size,
+        span,
+        rounds: settings.rounds,
+    };
+    store::run(&settings.dir, &candidates, rounds)
+}
+
+fn bench(name: &str, settings: &Settings, run: Bench) -> Result<()> {
+    fs::create_dir_all(&settings.dir).map_err(Error::io("make", &settings.dir))?;
+    let span = Duration::try_from_secs_f64(settings.seconds)
+        .map_err(|error| Error::Usage(format!("--seconds {}: {error}", settings.seconds)))?;
+    let machine = Machine::look(&settings.dir);
+    let figures = run(settings, span)?;
+    figures::print(&figures);
+    let report = json!({
+        "bench": name,
+        "machine": machine,
+        "settings": {"bytes": settings.size, "seconds": settings.seconds, "rounds": settings.rounds},
+        "figures": figures,
+    });
+    let Some(file) = &settings.json else {
+        return Ok(());
+    };
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(Error::io("make", folder))?;
+    }
+    let text = format!("{report:#}\n");
+    fs::write(file, text).map_err(Error::io("write", file))?;
+    draw(&report, file)
+}
+
+fn draw(report: &Value, file: &Path) -> Result<()> {
+    let Some(drawn) = plot::svg(report) else {
+        return Ok(());
+    };
+    let file = file.with_extension("svg");
+    fs::write(&file, drawn).map_err(Error::io("write", &file))
+}
+
+/// `64`, `64K`, `16M`, `2G`.
+fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "a number, or one with K, M or G".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|&bytes| bytes > 0)
+        .ok_or_else(|| "out of range".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use benches::scratch::Scratch;
+    use clap::CommandFactory;
+
+    use super::{Arguments, Settings, bench, parse_bytes, run_disk};
+
+    /// Proves that the command line is consistent and that sizes mean what they say.
+    #[test]
+    fn reads_the_command_line() {
+        Arguments::command().debug_assert();
+        assert_eq!(parse_bytes("7"), Ok(7));
+        assert_eq!(parse_bytes("2G"), Ok(2 << 30));
+        for wrong in ["", "G", "-1", "1T", "0", "99999999999G"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    /// Proves that a result file carries figures and machine, and that its plot is beside it.
+    #[test]
+    fn keeps_results_with_a_plot() {
+        let scratch = Scratch::new("results").unwrap();
+        let json = scratch.path().join("deep/disk.json");
+        let settings = Settings {
+            dir: scratch.path().to_owned(),
+            json: Some(json.clone()),
+            seconds: 0.002,
+            size: 1,
+            rounds: 1,
+            only: vec![],
+        };
+        bench("disk", &settings, run_disk).unwrap();
+        let report: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        assert_eq!(report["figures"].as_array().unwrap().len(), 12);
+        assert!(report["machine"]["kernel"].is_string());
+        let plot = std::fs::read_to_string(json.with_extension("svg")).unwrap();
+        assert!(plot.starts_with("<svg") && plot.contains("durable append"));
+    }
+}

@@ -1,0 +1,26 @@
+//! Measured figures, each with its limit and with where and when it was taken.
+//!
+//! In reading order:
+//! - [`values`]: what is stored, and how every read is checked
+//! - [`meter`], [`figures`]: what a job costs, and how rounds are summed up
+//! - [`disk`]: what the disk itself can do
+//! - [`subject`], [`store`]: the same jobs for every store, beside the disk
+//! - `peers`: other stores, behind the feature of that name
+//! - [`machine`], [`plot`]: what goes into a result file besides figures
+//! - [`scratch`], [`error`]: folders of one run, and what ends it
+//!
+//! `cargo run --release -p benches -- store --json benches/results/store.json` prints the figures
+//! and keeps them, with a plot beside. Everything runs tiny as a test too.
+
+pub mod disk;
+pub mod error;
+pub mod figures;
+pub mod machine;
+pub mod meter;
+#[cfg(feature = "peers")]
+pub mod peers;
+pub mod plot;
+pub mod scratch;
+pub mod store;
+pub mod subject;
+pub mod values;
