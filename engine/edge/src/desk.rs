@@ -1,0 +1,321 @@
+//! The tokio side: health, metrics, the API's description, and the operator's requests.
+//!
+//! It never sees a blob's bytes. Requests come from the shards as letters; what needs the store
+//! goes back to a shard as a question.
+
+use core::{net::SocketAddr, time::Duration};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use async_channel::{Receiver, Sender};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Extension, Query, State},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::{HeaderMap, StatusCode, header};
+use lode_engine::{Error, stats::Stats};
+use tokio::sync::oneshot;
+use tower::ServiceExt;
+
+use crate::{
+    forward::{Letter, Question},
+    meter::{Meter, Sum},
+    metrics::{self, STORE_METRICS},
+    openapi,
+    problem::{self, Problem},
+    schema::{Check, Ready, Scrubbed},
+};
+
+/// How long the store may take for its counters before it counts as silent.
+const STATS_TIME: Duration = Duration::from_secs(2);
+
+/// Bytes of an answer of this side; the longest is the API's description.
+const ANSWER_LEN_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The paths and methods served here, as OpenAPI spells them.
+pub const DESK_ROUTES: &[(&str, &[&str])] = &[
+    ("/healthz", &["GET"]),
+    ("/readyz", &["GET"]),
+    ("/metrics", &["GET"]),
+    ("/openapi.json", &["GET"]),
+    ("/v1/stat", &["GET"]),
+    ("/v1/scrub", &["POST"]),
+];
+
+/// The tokio side of an edge. [`Desk::run`] belongs on a runtime of its own thread.
+pub struct Desk {
+    pub(crate) letters: Receiver<Letter>,
+    pub(crate) questions: Sender<Question>,
+    pub(crate) meters: Arc<[Arc<Meter>]>,
+    pub(crate) stopping: Arc<AtomicBool>,
+}
+
+/// What the handlers share.
+struct Room {
+    questions: Sender<Question>,
+    meters: Arc<[Arc<Meter>]>,
+    stopping: Arc<AtomicBool>,
+    scrubbing: AtomicBool,
+}
+
+impl Desk {
+    /// Answers letters until the shards are gone.
+    pub async fn run(self) {
+        let Desk {
+            letters,
+            questions,
+            meters,
+            stopping,
+        } = self;
+        let scrubbing = AtomicBool::new(false);
+        let router = router(Arc::new(Room {
+            questions,
+            meters,
+            stopping,
+            scrubbing,
+        }));
+        while let Ok(letter) = letters.recv().await {
+            tokio::spawn(answer(router.clone(), letter));
+        }
+    }
+}
+
+fn router(room: Arc<Room>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics_page))
+        .route("/openapi.json", get(description))
+        .route("/v1/stat", get(stat))
+        .route("/v1/scrub", post(scrub))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        // The shards have bounded the body before it came here.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(room)
+}
+
+async fn answer(router: Router, letter: Letter) {
+    let Letter {
+        mut request,
+        peer,
+        reply,
+    } = letter;
+    request.extensions_mut().insert(Peer(peer));
+    let response = match router.oneshot(request.map(Body::from)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let (parts, body) = response.into_parts();
+    let body = http_body_util::Limited::new(body, ANSWER_LEN_LIMIT)
+        .collect()
+        .await;
+    let bytes = body
+        .map(|whole| whole.to_bytes())
+        .unwrap_or_else(|_| Bytes::new());
+    // A client that left meanwhile does not need its answer.
+    let _gone = reply
+        .send(hyper::Response::from_parts(parts, bytes))
+        .is_err();
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::new();
+        self.fill(&mut headers);
+        (self.status(), headers, self.to_json()).into_response()
+    }
+}
+
+async fn nothing_here() -> Problem {
+    Problem::new(problem::UNKNOWN_PATH, "there is nothing at this path")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(problem::BAD_METHOD, "this path does not know this method")
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn description() -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        openapi::json(),
+    )
+}
+
+impl Room {
+    /// The store's counters, or why there are none.
+    async fn stats(&self) -> Result<Stats, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let silent = |detail: &str| Problem::new(problem::SILENT, detail);
+        if self.questions.try_send(Question::Stats(reply)).is_err() {
+            return Err(silent("the shards take no questions"));
+        }
+        match tokio::time::timeout(STATS_TIME, answer).await {
+            Ok(Ok(stats)) => Ok(stats?),
+            Ok(Err(_)) => Err(silent("the shards are gone")),
+            Err(_) => Err(silent("the shards did not answer within 2 s")),
+        }
+    }
+
+    fn sum(&self) -> Sum {
+        Sum::of(self.meters.iter().map(|meter| &**meter))
+    }
+}
+
+async fn readyz(State(room): State<Arc<Room>>) -> impl IntoResponse {
+    let stats = room.stats().await;
+    let accepting = !room.stopping.load(Relaxed);
+    let check = |name: &str, ok, required, detail: String| Check {
+        name: name.to_owned(),
+        ok,
+        required,
+        detail,
+    };
+    let mut checks = vec![check(
+        "accepting",
+        accepting,
+        true,
+        if accepting {
+            "requests are taken"
+        } else {
+            "the node is going down"
+        }
+        .to_owned(),
+    )];
+    match &stats {
+        Ok(stats) => {
+            let blobs = format!("{} blobs, {} bytes", stats.blobs, stats.blob_bytes);
+            checks.push(check("store", true, true, blobs));
+            let free = format!("{} of {} bytes free", stats.disk_free, stats.disk_total);
+            checks.push(check("space", stats.read_only == 0, false, free));
+            let found = format!("{} damaged records found since the start", stats.corrupt);
+            checks.push(check("records", stats.corrupt == 0, false, found));
+        }
+        Err(problem) => checks.push(check("store", false, true, problem.detail.clone())),
+    }
+    let ready = checks.iter().all(|check| check.ok || !check.required);
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(Ready { ready, checks }))
+}
+
+async fn metrics_page(State(room): State<Arc<Room>>) -> Result<impl IntoResponse, Problem> {
+    let stats = room.stats().await.ok();
+    let page = metrics::encode(stats, room.sum())
+        .map_err(|error| Problem::new(problem::SILENT, error.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
+}
+
+async fn stat(State(room): State<Arc<Room>>) -> Result<impl IntoResponse, Problem> {
+    let stats = room.stats().await?;
+    let numbers = STORE_METRICS.iter().map(|metric| {
+        (
+            metric.name.to_owned(),
+            serde_json::Value::from((metric.read)(&stats)),
+        )
+    });
+    Ok(Json(numbers.collect::<serde_json::Map<_, _>>()))
+}
+
+/// The query of `/v1/scrub`.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScrubQuery {
+    /// Bytes per second and shard; 0: as fast as the disk goes.
+    #[serde(default)]
+    rate: u64,
+}
+
+async fn scrub(
+    State(room): State<Arc<Room>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    query: Result<Query<ScrubQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Scrubbed>, Problem> {
+    only_operator(peer, &headers)?;
+    let Query(ScrubQuery { rate }) =
+        query.map_err(|error| Problem::new(problem::BAD_REQUEST, error.body_text()))?;
+    if room.scrubbing.swap(true, Relaxed) {
+        return Err(Problem::new(
+            problem::BUSY,
+            "a scrub that was asked for is still running",
+        ));
+    }
+    let scrubbed = scrub_once(&room, rate).await;
+    room.scrubbing.store(false, Relaxed);
+    scrubbed.map(Json)
+}
+
+/// Operators sit on the node's own machine and are no web page: a browser names the page that
+/// sends a request, and no page has business here.
+fn only_operator(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    if peer.ip().is_loopback() && !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        problem::FORBIDDEN,
+        format!("{peer} is not an operator of this node"),
+    ))
+}
+
+async fn scrub_once(room: &Room, rate: u64) -> Result<Scrubbed, Problem> {
+    let before = room.stats().await?;
+    let (reply, answer) = oneshot::channel();
+    if room
+        .questions
+        .try_send(Question::Scrub { rate, reply })
+        .is_err()
+    {
+        return Err(Problem::new(
+            problem::SILENT,
+            "the shards take no questions",
+        ));
+    }
+    answer.await.map_err(|_| Problem::from(Error::Closing))??;
+    let after = room.stats().await?;
+    Ok(Scrubbed {
+        bytes: after.scrubbed_bytes.saturating_sub(before.scrubbed_bytes),
+        corrupt: after.corrupt.saturating_sub(before.corrupt),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only a loopback peer that is no web page is an operator.
+    #[test]
+    fn operators() {
+        let none = HeaderMap::new();
+        let mut page = HeaderMap::new();
+        page.insert(header::ORIGIN, "http://evil.example".parse().unwrap());
+        for (peer, headers, want) in [
+            ("127.0.0.1:9", &none, true),
+            ("[::1]:9", &none, true),
+            ("127.0.0.1:9", &page, false),
+            ("192.168.1.5:9", &none, false),
+            ("[2001:db8::1]:9", &none, false),
+        ] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            assert_eq!(only_operator(peer, headers).is_ok(), want, "{peer}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! Answers: small ones whole, blobs piece by piece straight from the reader's memory.
+//!
+//! A blob is sent in windows: each takes credit for what its reader may hold, reads ahead, and
+//! gives the credit back, so that many slow downloads share a small budget in turn.
+
+use core::{
+    future::Future,
+    ops::Range,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Frame, SizeHint},
+    header::{self, HeaderValue},
+};
+use lode_engine::{
+    Error,
+    store::{Reader, Store},
+};
+use lode_proofs::Root;
+use lode_world::World;
+use serde::Serialize;
+
+use crate::{
+    credit::{Credit, Permit},
+    meter::{Door, Meter},
+    problem::Problem,
+    watch::{Guest, Phase},
+};
+
+/// Bytes of a window. Long enough that starting a reader costs nothing beside it.
+const WINDOW_LEN: u64 = 16 * 1024 * 1024;
+
+/// Bytes that a reader and the connection may hold at once: its read-ahead and the piece that is
+/// being sent.
+const HELD_LEN: u64 = 5 * 256 * 1024;
+
+/// Credit for sending `len` bytes.
+pub(crate) fn reply_cost(len: u64) -> u64 {
+    len.min(HELD_LEN)
+}
+
+/// Why the bytes of a blob stopped. The client sees a body that ends before its length.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stopped {
+    /// The store stopped.
+    #[error("{0}")]
+    Store(Error),
+    /// The blob was deleted while it was being sent.
+    #[error("the blob was deleted while it was being sent")]
+    Deleted,
+}
+
+/// The body of an answer.
+pub(crate) enum Reply<W: World> {
+    /// All there is.
+    Whole(Option<Bytes>),
+    /// Bytes of a blob.
+    Blob(Sending<W>),
+}
+
+/// A blob on its way out.
+pub(crate) struct Sending<W: World> {
+    left: u64,
+    step: Step<W>,
+}
+
+type Next<W> = Pin<Box<dyn Future<Output = (Source<W>, Option<Result<Bytes, Stopped>>)>>>;
+
+enum Step<W: World> {
+    /// The first piece, read before the head was sent, and what follows.
+    Ready(Bytes, Source<W>),
+    Reading(Next<W>),
+    Over,
+}
+
+/// Where the pieces of a reply come from.
+pub(crate) struct Source<W: World> {
+    store: Store<W>,
+    credit: Rc<Credit>,
+    guest: Rc<Guest>,
+    root: Root,
+    range: Range<u64>,
+    reader: Option<(Reader<W>, Permit, u64)>,
+}
+
+impl<W: World> Source<W> {
+    pub fn new(
+        store: Store<W>,
+        credit: Rc<Credit>,
+        guest: Rc<Guest>,
+        root: Root,
+        range: Range<u64>,
+    ) -> Self {
+        Source {
+            store,
+            credit,
+            guest,
+            root,
+            range,
+            reader: None,
+        }
+    }
+
+    /// Opens the window that begins at the range's start, with credit already taken.
+    pub async fn open(&mut self, permit: Permit) -> Result<(), Stopped> {
+        let end = self
+            .range
+            .end
+            .min(self.range.start.saturating_add(WINDOW_LEN));
+        let reader = self.store.read(self.root, self.range.start..end).await;
+        let reader = reader.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
+        self.reader = Some((reader, permit, end));
+        Ok(())
+    }
+
+    /// The next piece; none at the end of the range.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Stopped>> {
+        loop {
+            if self.range.is_empty() {
+                return None;
+            }
+            let Some((reader, _, end)) = &mut self.reader else {
+                let cost = reply_cost(self.range.end - self.range.start);
+                let permit = self.credit.take(cost, &self.guest).await;
+                if let Err(stopped) = self.open(permit).await {
+                    return Some(Err(stopped));
+                }
+                continue;
+            };
+            match reader.next().await {
+                Some(Ok(bytes)) => {
+                    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    self.range.start += len;
+                    if self.range.start == *end && !self.range.is_empty() {
+                        self.reader = None;
+                    }
+                    return Some(Ok(bytes));
+                }
+                Some(Err(error)) => return Some(Err(Stopped::Store(error))),
+                // A window that ends early would be a bug of the store; never send less silently.
+                None if self.range.start != *end => return Some(Err(Stopped::Deleted)),
+                None => self.reader = None,
+            }
+        }
+    }
+}
+
+impl<W: World> Sending<W> {
+    /// Sends `first`, then what `source` still has.
+    pub fn new(first: Bytes, source: Source<W>) -> Self {
+        let more = source.range.end - source.range.start;
+        let left = u64::try_from(first.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(more);
+        Sending {
+            left,
+            step: Step::Ready(first, source),
+        }
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Stopped>>> {
+        let (source, piece) = match core::mem::replace(&mut self.step, Step::Over) {
+            Step::Over => return Poll::Ready(None),
+            Step::Ready(first, source) => (source, Some(Ok(first))),
+            Step::Reading(mut next) => match next.as_mut().poll(context) {
+                Poll::Pending => {
+                    self.step = Step::Reading(next);
+                    return Poll::Pending;
+                }
+                Poll::Ready(done) => done,
+            },
+        };
+        if let Some(Ok(bytes)) = &piece {
+            let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            self.left = self.left.saturating_sub(len);
+            if self.left > 0 {
+                self.step = Step::Reading(Box::pin(following(source)));
+            }
+        }
+        Poll::Ready(piece)
+    }
+}
+
+async fn following<W: World>(mut source: Source<W>) -> (Source<W>, Option<Result<Bytes, Stopped>>) {
+    let piece = source.next().await;
+    (source, piece)
+}
+
+/// What is told to the meter and the watch when an answer is over, however it ends.
+pub(crate) struct Finish<W: World> {
+    pub world: W,
+    pub guest: Rc<Guest>,
+    pub meter: std::sync::Arc<Meter>,
+    pub door: Door,
+    pub began: Duration,
+    pub status: u16,
+    pub sent: u64,
+}
+
+impl<W: World> Drop for Finish<W> {
+    fn drop(&mut self) {
+        let now = self.world.now();
+        let span = now.saturating_sub(self.began);
+        self.meter.request(self.door, self.status, span, self.sent);
+        self.guest.enter(Phase::Idle, now);
+    }
+}
+
+/// A reply and its finish: what hyper gets.
+pub(crate) struct Answer<W: World> {
+    pub reply: Reply<W>,
+    pub finish: Finish<W>,
+}
+
+impl<W: World> Body for Answer<W>
+where
+    Self: Unpin,
+{
+    type Data = Bytes;
+    type Error = Stopped;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
+        let piece = match &mut self.reply {
+            Reply::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Reply::Blob(sending) => sending.poll_next(context),
+        };
+        match &piece {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.finish.sent += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            }
+            Poll::Ready(Some(Err(stopped))) => {
+                // The head is out: nothing but a broken body can tell the client now.
+                tracing::error!(error = %stopped, "a reply was cut off");
+                self.finish.status = 500;
+            }
+            _ => {}
+        }
+        piece.map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.reply {
+            Reply::Whole(bytes) => bytes.is_none(),
+            Reply::Blob(sending) => sending.left == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let left = match &self.reply {
+            Reply::Whole(bytes) => bytes.as_ref().map_or(0, Bytes::len),
+            Reply::Blob(sending) => return SizeHint::with_exact(sending.left),
+        };
+        SizeHint::with_exact(u64::try_from(left).unwrap_or(u64::MAX))
+    }
+}
+
+/// An answer without a body.
+pub(crate) fn empty<W: World>(status: StatusCode) -> Response<Reply<W>> {
+    whole(status, None)
+}
+
+/// An answer whose body is all here.
+pub(crate) fn whole<W: World>(status: StatusCode, body: Option<Bytes>) -> Response<Reply<W>> {
+    let mut response = Response::new(Reply::Whole(body));
+    *response.status_mut() = status;
+    response
+}
+
+/// An answer in JSON.
+pub(crate) fn json<W: World>(status: StatusCode, value: &impl Serialize) -> Response<Reply<W>> {
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = whole(status, Some(body.into()));
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A problem as an answer.
+pub(crate) fn refusal<W: World>(problem: &Problem) -> Response<Reply<W>> {
+    let mut response = whole(problem.status(), Some(problem.to_json().into()));
+    problem.fill(response.headers_mut());
+    response
+}

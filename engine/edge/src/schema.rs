@@ -1,0 +1,115 @@
+//! The JSON that the API speaks, as types that clients may share.
+
+use lode_proofs::{Root, chunks};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A stored blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Blob {
+    /// Root of the sector tree, `0x` and 64 hexadecimal digits.
+    pub root: String,
+    /// Bytes.
+    pub size: u64,
+    /// Chunks of 262144 bytes, the last one may be shorter.
+    pub chunks: u64,
+    /// First epoch in which the blob may be gone; null: it stays until it is deleted.
+    pub expiry: Option<u32>,
+    /// The blob was there before this put. Only in answers to puts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub existed: Option<bool>,
+}
+
+impl Blob {
+    /// Describes a blob.
+    pub fn new(root: Root, size: u64, expiry: Option<u32>, existed: Option<bool>) -> Self {
+        Blob {
+            root: root.to_string(),
+            size,
+            chunks: chunks(size),
+            expiry,
+            existed,
+        }
+    }
+}
+
+/// One page of all blobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Page {
+    /// In root order.
+    pub blobs: Vec<Blob>,
+    /// Ask for the next page with `?after=` this root; null: this was the last page.
+    pub next: Option<String>,
+}
+
+/// What a client declares when it begins or resumes an upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UploadWish {
+    /// Root that the bytes will have.
+    pub root: String,
+    /// Bytes.
+    pub size: u64,
+    /// First epoch in which the blob may be gone.
+    #[serde(default)]
+    pub expiry: Option<u32>,
+}
+
+/// An upload and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UploadState {
+    /// Declared root.
+    pub root: String,
+    /// Declared bytes.
+    pub size: u64,
+    /// Durable bytes from the start: send the rest from here.
+    pub offset: u64,
+    /// All bytes are durable and bound to the root.
+    pub stored: bool,
+}
+
+/// A chunk proof: the 0G wire's `lemma` and `path`, and what they are about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProofJson {
+    /// Root of the blob.
+    pub root: String,
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Which chunk, from 0.
+    pub index: u64,
+    /// Chunk root, siblings bottom to top, blob root; only the root if there is one chunk.
+    pub lemma: Vec<String>,
+    /// Per level, bottom to top: the running node is the left child.
+    pub path: Vec<bool>,
+}
+
+/// One named check of `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Check {
+    /// Which part.
+    pub name: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// Whether the node is not ready without it.
+    pub required: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// The answer of `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Ready {
+    /// Every required check is ok.
+    pub ready: bool,
+    /// All checks.
+    pub checks: Vec<Check>,
+}
+
+/// The answer of `/v1/scrub` when the pass is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Scrubbed {
+    /// Bytes read and checked.
+    pub bytes: u64,
+    /// Damaged records found during the pass.
+    pub corrupt: u64,
+}
