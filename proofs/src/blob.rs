@@ -14,23 +14,12 @@
 use alloc::vec::Vec;
 
 use crate::chunk::SectorRow;
+use crate::crown::{Crown, SubmissionNode};
 use crate::hash32::Hash32;
 use crate::keccak::{Backend, keccak256};
 use crate::shape::{
     BlobShape, CHUNK_HEIGHT, CHUNK_LEN, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK,
 };
-use crate::zero::ZERO_ROOTS;
-
-/// A perfect subtree of a blob's tree, as submitted to the chain (0G wire,
-/// 1.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct SubmissionNode {
-    /// Root of the subtree.
-    pub root: Hash32,
-    /// log2 of the sectors under it.
-    pub height: u8,
-}
 
 /// What a blob's bytes determine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,10 +114,7 @@ impl BlobHasher {
             pending: [0; PENDING_LEN],
             pending_len: 0,
             row: SectorRow::new(backend),
-            crown: Crown {
-                backend,
-                subtrees: Vec::with_capacity(64),
-            },
+            crown: Crown::new(backend),
             last_chunk_root: None,
         }
     }
@@ -203,7 +189,7 @@ impl BlobHasher {
                 .root()
                 .expect("a blob of one byte has one subtree"),
             shape,
-            nodes: self.crown.subtrees,
+            nodes: self.crown.into_subtrees(),
             last_chunk_root: self
                 .last_chunk_root
                 .expect("a blob of one byte has one chunk"),
@@ -239,69 +225,6 @@ impl BlobHasher {
             .checked_add(bytes)
             .expect("no stream reaches 2^64 bytes");
     }
-}
-
-/// The perfect subtrees so far, heights falling from left to right: the binary
-/// ones of the sector count.
-#[derive(Clone, Debug)]
-struct Crown {
-    backend: Backend,
-    subtrees: Vec<SubmissionNode>,
-}
-
-impl Crown {
-    /// Appends a subtree and joins it with equal ones before it.
-    fn push(&mut self, height: u8, root: Hash32) {
-        let mut node = SubmissionNode { root, height };
-        while let Some(left) = self.subtrees.pop_if(|left| left.height == node.height) {
-            let root = Hash32(self.backend.hash_pair(&[left.root.0, node.root.0]));
-            node = SubmissionNode {
-                root,
-                height: node.height + 1,
-            };
-        }
-        self.subtrees.push(node);
-    }
-
-    /// Appends chunks of padding from chunk `from` to chunk `to`, exclusive,
-    /// as the largest aligned runs: O(log) hashes instead of one per chunk.
-    fn pad(&mut self, from: u64, to: u64) {
-        let mut at = from;
-        while at < to {
-            let run_log2 = at.trailing_zeros().min((to - at).ilog2());
-            let height = CHUNK_HEIGHT + u8::try_from(run_log2).expect("below 64");
-            self.push(height, ZERO_ROOTS[usize::from(height)]);
-            at += 1 << run_log2;
-        }
-    }
-
-    /// Folds from the right, which is the RFC 6962 shape (0G wire, 1.3).
-    fn root(&self) -> Option<Hash32> {
-        let roots = self.subtrees.iter().rev().map(|node| node.root);
-        roots.reduce(|right, left| Hash32(self.backend.hash_pair(&[left.0, right.0])))
-    }
-}
-
-/// Root over a row of equally high subtrees, in the shape of RFC 6962: of the
-/// chunk roots of a run, or of the group roots of a longer one.
-///
-/// Returns `None` for an empty row. Cost: one hash less than there are roots,
-/// in full lanes; one allocation of 32 bytes per root.
-#[must_use]
-pub fn fold_roots(roots: &[Hash32]) -> Option<Hash32> {
-    let backend = Backend::best();
-    let mut nodes: Vec<[u8; 32]> = roots.iter().map(|root| root.0).collect();
-    let mut right: Option<[u8; 32]> = None;
-    let mut level = nodes.len();
-    while level > 0 {
-        if level % 2 == 1 {
-            level -= 1;
-            let left = nodes[level];
-            right = Some(right.map_or(left, |right| backend.hash_pair(&[left, right])));
-        }
-        level = backend.hash_pairs(&mut nodes[..level]);
-    }
-    right.map(Hash32)
 }
 
 /// Tree of a blob that lies in memory.

@@ -5,7 +5,7 @@ use alloc::vec;
 
 use crate::hash32::Hash32;
 use crate::keccak::{Backend, Digest, Sector};
-use crate::proof::Refusal;
+use crate::refusal::Refusal;
 use crate::shape::{BlobShape, CHUNK_HEIGHT, CHUNK_LEN, SECTOR_LEN, SECTORS_PER_CHUNK};
 use crate::zero::ZERO_ROOTS;
 

@@ -26,7 +26,8 @@ use alloc::vec::Vec;
 use crate::hash32::Hash32;
 use crate::keccak::keccak256;
 use crate::path::{SIBLINGS_MAX, siblings};
-use crate::proof::{BlobId, ChunkProof, Refusal, VerifiedChunk};
+use crate::proof::{BlobId, ChunkProof, VerifiedChunk};
+use crate::refusal::Refusal;
 use crate::shape::{BlobShape, CHUNK_LEN};
 
 const PROOF_MAGIC: [u8; 8] = *b"LODEPRF\x01";

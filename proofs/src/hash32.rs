@@ -91,3 +91,6 @@ fn nibble(digits: &[u8], at: usize) -> Result<u8, HashTextError> {
         _ => Err(HashTextError::Digit { at }),
     }
 }
+
+#[cfg(test)]
+mod tests;

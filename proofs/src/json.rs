@@ -19,7 +19,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::hash32::Hash32;
 use crate::path::SIBLINGS_MAX;
-use crate::proof::{BlobId, ChunkProof, Refusal, WireProof};
+use crate::proof::{BlobId, ChunkProof, WireProof};
+use crate::refusal::Refusal;
 
 impl Serialize for Hash32 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -20,6 +20,32 @@
 //! | submission nodes, identity | 0G wire, 1.5 | [`BlobTree`] |
 //! | chunk proofs, order of checks | 0G wire, 1.6 | [`ChunkProof`], [`Refusal`] |
 //!
+//! # Example
+//!
+//! A blob comes in as a stream; later one chunk of it is proven to a reader who
+//! knows its root and size.
+//!
+//! ```
+//! use lode_proofs::{BlobHasher, BlobId, ChunkHasher, ChunkProof, CHUNK_LEN, fold_roots};
+//!
+//! let bytes = vec![7; 3 * CHUNK_LEN + 100];
+//! let (mut hasher, mut chunk_roots) = (BlobHasher::new(), Vec::new());
+//! for piece in bytes.chunks(5000) {
+//!     hasher.update_with(piece, |_, root| chunk_roots.push(root));
+//! }
+//! let tree = hasher.finish()?;
+//! chunk_roots.push(tree.last_chunk_root());
+//!
+//! let proof = ChunkProof::build(tree.shape(), 3, |run| {
+//!     let (first, count) = (run.first as usize, run.count as usize);
+//!     fold_roots(&chunk_roots[first..first + count]).expect("a run has chunks")
+//! })?;
+//! let blob = BlobId { root: tree.root(), shape: tree.shape() };
+//! let chunk = ChunkProof::decode(&proof.encode())?.verify_for(blob, 3, &bytes[3 * CHUNK_LEN..])?;
+//! assert_eq!(chunk.data, [7; 100]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! "0G wire" is the protocol that 0G's clients, nodes and contracts speak; the
 //! vectors beside this crate were made with its own software.
 #![no_std]
@@ -28,7 +54,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-// In the order in which bytes become proofs.
+// In the order in which bytes become roots, and roots proofs.
 pub mod keccak;
 
 mod hash32;
@@ -37,20 +63,26 @@ mod zero;
 
 mod blob;
 mod chunk;
+mod crown;
 
 mod path;
+mod plan;
 mod proof;
+mod refusal;
 
 mod encoding;
 #[cfg(feature = "serde")]
 mod json;
 
-pub use blob::{BlobHasher, BlobTree, MidChunk, SubmissionNode, blob_tree, fold_roots};
+pub use blob::{BlobHasher, BlobTree, MidChunk, blob_tree};
 pub use chunk::ChunkHasher;
+pub use crown::{SubmissionNode, fold_roots};
 pub use encoding::{DecodeError, ProofFile};
 pub use hash32::{Hash32, HashTextError};
 pub use path::ChunkRun;
-pub use proof::{BlobId, ChunkProof, ProofPlan, Refusal, VerifiedChunk, WireProof};
+pub use plan::ProofPlan;
+pub use proof::{BlobId, ChunkProof, VerifiedChunk, WireProof};
+pub use refusal::Refusal;
 pub use shape::{
     BlobShape, CHUNK_HEIGHT, CHUNK_LEN, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK, chunks,
     padded_chunks, padded_sectors, sectors,

@@ -115,8 +115,21 @@ fn padding_root(count: u64) -> Hash32 {
     ZERO_ROOTS[usize::try_from(height).expect("below 64")]
 }
 
+/// The root that a chunk root and its siblings lead to.
+pub(crate) fn climb(chunk_root: Hash32, steps: &[Sibling], siblings: &[Hash32]) -> Hash32 {
+    let mut running = chunk_root;
+    for (step, sibling) in steps.iter().zip(siblings) {
+        running = if step.on_right {
+            parent(running, *sibling)
+        } else {
+            parent(*sibling, running)
+        };
+    }
+    running
+}
+
 /// Node above two children.
-pub(crate) fn parent(left: Hash32, right: Hash32) -> Hash32 {
+fn parent(left: Hash32, right: Hash32) -> Hash32 {
     Hash32(Backend::best().hash_pair(&[left.0, right.0]))
 }
 

@@ -21,7 +21,7 @@
 //! **Order of checks** (0G wire, 1.6), each with its own [`Refusal`]:
 //! lengths of lemma and path; index below the real chunk count; path shape as
 //! index and padded chunk count imply; siblings wholly in padding equal to the
-//! zero roots; siblings lead to the root; then, with data at hand, exact data
+//! zero roots; lemma ends with the root, and siblings lead to it; then, with data at hand, exact data
 //! length and the data's root. Cheap checks come before hashing.
 
 use alloc::vec::Vec;
@@ -29,7 +29,9 @@ use core::convert::Infallible;
 
 use crate::chunk::ChunkHasher;
 use crate::hash32::Hash32;
-use crate::path::{ChunkRun, Sibling, parent, siblings};
+use crate::path::{ChunkRun, Sibling, climb, siblings};
+use crate::plan::ProofPlan;
+use crate::refusal::Refusal;
 use crate::shape::{BlobShape, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN};
 
 /// Root and size: together they name a blob's bytes.
@@ -51,94 +53,6 @@ impl BlobId {
             root,
             shape: BlobShape::new(size)?,
         })
-    }
-}
-
-/// Why a proof, or data under it, is not accepted. None of them can be cured
-/// by trying again with the same bytes: ask another holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The blob has no bytes.
-    #[error(transparent)]
-    EmptyBlob(#[from] EmptyBlob),
-    /// The path has another length than this chunk's way up.
-    #[error("path has {got} steps, the way up from this chunk has {want}")]
-    PathLength {
-        /// Steps found.
-        got: usize,
-        /// Steps this index and size imply.
-        want: usize,
-    },
-    /// The lemma has another length than its path implies.
-    #[error("lemma has {got} hashes, {want} belong to its path")]
-    LemmaLength {
-        /// Hashes found.
-        got: usize,
-        /// Hashes implied.
-        want: usize,
-    },
-    /// No such chunk holds bytes.
-    #[error("chunk {index} is past the end, the blob has {chunks} chunks")]
-    IndexOutOfRange {
-        /// Index asked for.
-        index: u64,
-        /// Chunks that hold bytes.
-        chunks: u64,
-    },
-    /// The path leads to another index.
-    #[error("step {level} of the path turns the other way than the index says")]
-    PathShape {
-        /// Which step, from the bottom, from 0.
-        level: usize,
-    },
-    /// The lemma ends with another root than the proof names.
-    #[error("the lemma ends with another root than the blob's")]
-    LemmaRoot,
-    /// A sibling over nothing but padding is not the zero root.
-    #[error("sibling {level} covers only padding but is not the zero root")]
-    PaddingSibling {
-        /// Which sibling, from the bottom, from 0.
-        level: usize,
-    },
-    /// Chunk root and siblings do not lead to the root.
-    #[error("chunk root and siblings do not lead to the root")]
-    Root,
-    /// The proof is about another blob or chunk than asked for.
-    #[error("this proof is about another blob or chunk than the one asked for")]
-    NotAskedFor,
-    /// The chunk's data has another length than the blob's size implies.
-    #[error("chunk data has {got} bytes, {want} belong to this chunk")]
-    DataLength {
-        /// Bytes found.
-        got: usize,
-        /// Bytes this index and size imply.
-        want: usize,
-    },
-    /// The fill of the last sector is not zero.
-    #[error("the last sector is not filled with zeros")]
-    Fill,
-    /// The data is not what the proof is about.
-    #[error("the data does not have the chunk root of the proof")]
-    Data,
-}
-
-impl Refusal {
-    pub(crate) fn unless_index_in(shape: BlobShape, index: u64) -> Result<(), Self> {
-        let chunks = shape.chunks();
-        if index < chunks {
-            Ok(())
-        } else {
-            Err(Self::IndexOutOfRange { index, chunks })
-        }
-    }
-
-    pub(crate) fn unless_chunk_len(shape: BlobShape, index: u64, data: &[u8]) -> Result<(), Self> {
-        let (got, want) = (data.len(), shape.chunk_len(index));
-        if got == want {
-            Ok(())
-        } else {
-            Err(Self::DataLength { got, want })
-        }
     }
 }
 
@@ -240,6 +154,22 @@ impl ChunkProof {
             &lemma[1..lemma.len() - 1]
         };
         Self::check(blob, index, &steps, lemma[0], found)
+    }
+
+    /// A proof that is true by construction: the blob's root was computed from
+    /// the other parts.
+    pub(crate) const fn computed(
+        blob: BlobId,
+        index: u64,
+        chunk_root: Hash32,
+        siblings: Vec<Hash32>,
+    ) -> Self {
+        Self {
+            blob,
+            index,
+            chunk_root,
+            siblings,
+        }
     }
 
     /// The common end of every foreign form: padding, then the root.
@@ -384,91 +314,5 @@ impl ChunkProof {
             return Err(Refusal::Fill);
         }
         self.verify_with(hasher, data)
-    }
-}
-
-fn climb(chunk_root: Hash32, steps: &[Sibling], siblings: &[Hash32]) -> Hash32 {
-    let mut running = chunk_root;
-    for (step, sibling) in steps.iter().zip(siblings) {
-        running = if step.on_right {
-            parent(running, *sibling)
-        } else {
-            parent(*sibling, running)
-        };
-    }
-    running
-}
-
-/// Which roots the proof of one chunk needs, before any is fetched.
-///
-/// # The runs that are asked for
-/// First the chunk itself (`count` 1); then, bottom to top, what the siblings
-/// consist of. Each run holds real chunks only, its `count` is a power of two
-/// and its `first` a multiple of it. So a store that keeps chunk roots and the
-/// roots of aligned groups of 1024 chunks answers a run of 1 from the first, a
-/// run of 2 to 512 by [`fold_roots`](crate::fold_roots) over chunk roots of
-/// one group, and a longer run by folding group roots. Padding is never asked
-/// for. At most 92 runs, disjoint, which together hold every real chunk once.
-#[derive(Clone, Debug)]
-pub struct ProofPlan {
-    shape: BlobShape,
-    index: u64,
-    steps: Vec<Sibling>,
-}
-
-impl ProofPlan {
-    /// Plans the proof of chunk `index`.
-    ///
-    /// # Errors
-    /// [`Refusal::IndexOutOfRange`].
-    pub fn new(shape: BlobShape, index: u64) -> Result<Self, Refusal> {
-        Refusal::unless_index_in(shape, index)?;
-        Ok(Self {
-            shape,
-            index,
-            steps: siblings(shape, index),
-        })
-    }
-
-    /// The runs, in the order in which [`Self::prove`] asks for them: fetch
-    /// them first if fetching waits.
-    #[must_use]
-    pub fn runs(&self) -> Vec<ChunkRun> {
-        let mut runs = Vec::new();
-        let Ok(_) = self.prove(|run| {
-            runs.push(run);
-            Ok::<_, Infallible>(Hash32([0; 32]))
-        });
-        runs
-    }
-
-    /// Asks for each run's root, and makes the proof. Stops at the first error
-    /// of `root_of`. The proof's root is computed: compare it with the blob's.
-    ///
-    /// # Errors
-    /// Whatever `root_of` returns.
-    pub fn prove<E>(
-        &self,
-        mut root_of: impl FnMut(ChunkRun) -> Result<Hash32, E>,
-    ) -> Result<ChunkProof, E> {
-        let chunk_root = root_of(ChunkRun {
-            first: self.index,
-            count: 1,
-        })?;
-        let mut siblings = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            siblings.push(step.root(self.shape, &mut root_of)?);
-        }
-        let root = climb(chunk_root, &self.steps, &siblings);
-        let blob = BlobId {
-            root,
-            shape: self.shape,
-        };
-        Ok(ChunkProof {
-            blob,
-            index: self.index,
-            chunk_root,
-            siblings,
-        })
     }
 }

@@ -149,6 +149,29 @@ fn json_proof() {
     }
 }
 
+/// A list in JSON that is longer than any proof is refused while it is read,
+/// whatever follows it.
+#[cfg(feature = "serde")]
+#[test]
+fn endless_json_list() {
+    let hash = serde_json::to_string(&Hash32([0; 32])).unwrap();
+    for (field, entry) in [("lemma", hash.as_str()), ("path", "true")] {
+        let text = format!("{{\"{field}\":[{}", [entry; 49].join(","));
+        let proof = serde_json::from_str::<ChunkProof>(&text)
+            .unwrap_err()
+            .to_string();
+        let wire = serde_json::from_str::<WireProof>(&text)
+            .unwrap_err()
+            .to_string();
+        for error in [proof, wire] {
+            assert!(error.contains("at most 48 entries"), "{field}: {error}");
+        }
+        let shorter = format!("{{\"{field}\":[{}", [entry; 48].join(","));
+        let error = serde_json::from_str::<WireProof>(&shorter).unwrap_err();
+        assert!(error.is_eof(), "{field}: {error}");
+    }
+}
+
 /// Every cut is refused with the length that was needed, and so is one byte
 /// more; other magics and versions are told apart.
 #[test]

@@ -56,7 +56,7 @@ proptest! {
             next += run.count;
         }
         prop_assert_eq!(next, shape.chunks());
-        let proof = ChunkProof::build(shape, index, |run| fake_root(run)).unwrap();
+        let proof = ChunkProof::build(shape, index, fake_root).unwrap();
         prop_assert!(proof.siblings().len() <= 46);
         let read = ChunkProof::from_wire(proof.blob(), index, &proof.to_wire());
         prop_assert_eq!(read, Ok(proof));

@@ -3,7 +3,7 @@
 
 use lode_proofs::{
     BlobHasher, BlobId, BlobShape, BlobTree, CHUNK_LEN, ChunkHasher, ChunkProof, ChunkRun, Hash32,
-    SECTOR_LEN, WireProof, ZERO_ROOTS, fold_roots,
+    ProofFile, SECTOR_LEN, WireProof, ZERO_ROOTS, fold_roots,
 };
 use serde_json::Value;
 
@@ -61,6 +61,35 @@ fn trees_and_proofs_equal_the_sdks() {
     }
 }
 
+/// Encodings equal those that another program assembled from the byte tables,
+/// and decode to what they were made from.
+#[test]
+fn encodings_equal_the_table() {
+    for vector in list(&read("encoding.json")["encodings"]) {
+        let bytes = |name: &str| hex(vector[name].as_str().unwrap());
+        let proof = ChunkProof::decode(&bytes("proof")).unwrap();
+        assert_eq!(proof.blob().shape.size(), number(&vector["size"]));
+        assert_eq!(proof.index(), number(&vector["index"]));
+        assert_eq!(proof.encode(), bytes("proof"));
+        let file = bytes("file");
+        let decoded = ProofFile::decode(&file).unwrap();
+        assert_eq!(*decoded.proof(), proof);
+        let with_data = vector["withData"].as_bool().unwrap();
+        assert_eq!(decoded.chunk().is_some(), with_data);
+        assert_eq!(decoded.encode(), file);
+        if let Some(chunk) = decoded.chunk() {
+            let start = usize::try_from(chunk.offset()).unwrap();
+            assert_eq!(chunk.data, &generated(number(&vector["size"]))[start..]);
+        }
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits = text.strip_prefix("0x").unwrap().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
 fn check_shape(vector: &Value, shape: BlobShape) {
     assert_eq!(shape.sectors(), number(&vector["numChunks"]));
     assert_eq!(shape.chunks(), number(&vector["numSegments"]));
@@ -91,6 +120,7 @@ fn check_proofs(vector: &Value, tree: &BlobTree, data: &[u8]) {
         assert_eq!(proof.chunk_root(), hash(&expected["segmentRoot"]));
         let wire = WireProof { lemma, path };
         assert_eq!(proof.to_wire(), wire);
+        check_json(vector, expected, &proof);
 
         let blob = BlobId {
             root: hash(&vector["root"]),
@@ -111,6 +141,23 @@ fn check_proofs(vector: &Value, tree: &BlobTree, data: &[u8]) {
         );
     }
 }
+
+/// The wire form in JSON has the SDK's own `lemma` and `path` fields; the
+/// whole proof adds root, size and index.
+#[cfg(feature = "serde")]
+fn check_json(vector: &Value, expected: &Value, proof: &ChunkProof) {
+    let (lemma, path) = (&expected["lemma"], &expected["path"]);
+    let wire = serde_json::json!({ "lemma": lemma, "path": path });
+    assert_eq!(serde_json::to_value(proof.to_wire()).unwrap(), wire);
+    let whole = serde_json::json!({
+        "root": vector["root"], "size": vector["size"], "index": expected["index"],
+        "lemma": lemma, "path": path,
+    });
+    assert_eq!(serde_json::to_value(proof).unwrap(), whole);
+}
+
+#[cfg(not(feature = "serde"))]
+fn check_json(_: &Value, _: &Value, _: &ChunkProof) {}
 
 fn root_of(chunk_roots: &[Hash32], run: ChunkRun) -> Hash32 {
     let first = usize::try_from(run.first).unwrap();
