@@ -1,6 +1,10 @@
 //! What is fuzzed. To add a target, write a file like those below (seeds and a function over
 //! bytes), declare it here and list it in [`ALL`]; the tests then run it too.
 
+mod chunk_proof;
+mod proof_file;
+mod proof_json;
+
 /// One decoder of foreign bytes.
 pub struct Target {
     /// Its name on the command line.
@@ -14,7 +18,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: &[Target] = &[];
+pub const ALL: &[Target] = &[chunk_proof::TARGET, proof_file::TARGET, proof_json::TARGET];
 
 #[cfg(test)]
 mod tests {
