@@ -68,7 +68,10 @@ pub struct Figure {
     pub cpu_seconds_per_gb: Option<f64>,
     /// Processor microseconds per operation, median.
     pub cpu_micros_per_operation: f64,
-    /// Bytes written to the disk for each byte of payload, median; none where nothing was written.
+    /// Bytes fetched from the disk for each byte of payload, median; none where nothing was moved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_amplification: Option<f64>,
+    /// Bytes sent to the disk for each byte of payload, median; none where nothing was moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub write_amplification: Option<f64>,
     /// Median of the rounds' ratios to the limit; none for the limit itself.
@@ -138,7 +141,6 @@ impl Row {
             .map(|sample| self.unit.rate(sample))
             .collect();
         let moved = self.samples.iter().all(|sample| sample.bytes > 0);
-        let wrote = self.samples.iter().all(|sample| sample.bytes_written > 0);
         let each = |read: fn(&Sample) -> f64| median(self.samples.iter().map(read).collect());
         Figure {
             what: self.what.clone(),
@@ -148,7 +150,8 @@ impl Row {
             best: rounds.iter().copied().fold(0.0, f64::max),
             cpu_seconds_per_gb: moved.then(|| each(Sample::cpu_seconds_per_gb)),
             cpu_micros_per_operation: each(Sample::cpu_micros_per_operation),
-            write_amplification: (moved && wrote).then(|| each(Sample::write_amplification)),
+            read_amplification: moved.then(|| each(Sample::read_amplification)),
+            write_amplification: moved.then(|| each(Sample::write_amplification)),
             of_limit: (!self.ratios.is_empty()).then(|| median(self.ratios.clone())),
             rounds,
         }
@@ -172,24 +175,29 @@ pub fn print(figures: &[Figure]) {
     for figure in figures {
         if figure.what != last {
             println!("\n{} ({})", figure.what, figure.unit);
-            println!(
-                "  {:<22}{:>10}{:>10}{:>9}{:>12}{:>12}",
-                "", "median", "best", "limit", "CPU s/GB", "CPU µs/op"
-            );
+            println!("{HEADINGS}");
             last = &figure.what;
         }
         let ratio = figure
             .of_limit
-            .map_or(String::new(), |ratio| format!("{:.0} %", ratio * 100.0));
-        let cpu = figure
-            .cpu_seconds_per_gb
-            .map_or(String::new(), |cpu| format!("{cpu:.2}"));
+            .map(|ratio| format!("{:.0} %", ratio * 100.0));
+        let two = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
         println!(
-            "  {:<22}{:>10.0}{:>10.0}{ratio:>9}{cpu:>12}{:>12.1}",
-            figure.subject, figure.median, figure.best, figure.cpu_micros_per_operation
+            "  {:<22}{:>10.0}{:>10.0}{:>9}{:>10}{:>11.1}{:>8}{:>8}",
+            figure.subject,
+            figure.median,
+            figure.best,
+            ratio.unwrap_or_default(),
+            two(figure.cpu_seconds_per_gb),
+            figure.cpu_micros_per_operation,
+            two(figure.read_amplification),
+            two(figure.write_amplification),
         );
     }
 }
+
+const HEADINGS: &str = "                            \
+    median      best    limit  CPU s/GB  CPU µs/op  read×  write×";
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +208,7 @@ mod tests {
         Sample {
             operations,
             bytes: 0,
+            bytes_read: 0,
             bytes_written: 0,
             seconds: 1.0,
             cpu_seconds: 0.5,

@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct Meter {
     wall: Instant,
     cpu: Duration,
-    written: u64,
+    moved: Moved,
 }
 
 /// What a piece of work did and cost.
@@ -19,7 +19,9 @@ pub struct Sample {
     pub operations: u64,
     /// Payload bytes moved; 0 where that says nothing.
     pub bytes: u64,
-    /// Bytes this process sent to the disk; 0 where nothing was written.
+    /// Bytes this process fetched from the disk.
+    pub bytes_read: u64,
+    /// Bytes this process sent to the disk.
     pub bytes_written: u64,
     /// Wall time.
     pub seconds: f64,
@@ -31,7 +33,7 @@ impl Meter {
     /// Starts measuring.
     pub fn start() -> Self {
         Self {
-            written: bytes_written(),
+            moved: Moved::so_far(),
             cpu: cpu_time(),
             wall: Instant::now(),
         }
@@ -41,11 +43,12 @@ impl Meter {
     pub fn stop(self, operations: u64, bytes: u64) -> Sample {
         let seconds = self.wall.elapsed().as_secs_f64();
         let cpu_seconds = cpu_time().saturating_sub(self.cpu).as_secs_f64();
-        let bytes_written = bytes_written().saturating_sub(self.written);
+        let moved = Moved::so_far();
         Sample {
             operations,
             bytes,
-            bytes_written,
+            bytes_read: moved.read.saturating_sub(self.moved.read),
+            bytes_written: moved.written.saturating_sub(self.moved.written),
             seconds,
             cpu_seconds,
         }
@@ -58,6 +61,7 @@ impl Sample {
         Self {
             operations: self.operations + more.operations,
             bytes: self.bytes + more.bytes,
+            bytes_read: self.bytes_read + more.bytes_read,
             bytes_written: self.bytes_written + more.bytes_written,
             seconds: self.seconds + more.seconds,
             cpu_seconds: self.cpu_seconds + more.cpu_seconds,
@@ -84,7 +88,12 @@ impl Sample {
         self.cpu_seconds * 1e6 / float(self.operations.max(1))
     }
 
-    /// Bytes written for each byte of payload.
+    /// Bytes fetched from the disk for each byte of payload. Near 0 for reads, they were not cold.
+    pub fn read_amplification(&self) -> f64 {
+        float(self.bytes_read) / float(self.bytes)
+    }
+
+    /// Bytes sent to the disk for each byte of payload.
     pub fn write_amplification(&self) -> f64 {
         float(self.bytes_written) / float(self.bytes)
     }
@@ -108,15 +117,26 @@ fn cpu_time() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// `write_bytes` of proc_pid_io(5): what this process caused to be sent to storage. 0 where the
-/// kernel does not count it.
-fn bytes_written() -> u64 {
-    let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("write_bytes: "));
-    line.and_then(|count| count.trim().parse().ok())
-        .unwrap_or(0)
+/// What this process made storage move, as proc_pid_io(5) counts it; 0 where the kernel does not.
+#[derive(Clone, Copy)]
+struct Moved {
+    read: u64,
+    written: u64,
+}
+
+impl Moved {
+    fn so_far() -> Self {
+        let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
+        let count = |name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|count| count.trim().parse().ok())
+                .unwrap_or(0)
+        };
+        Self {
+            read: count("read_bytes: "),
+            written: count("write_bytes: "),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +171,7 @@ mod tests {
         let sample = Sample {
             operations: 10,
             bytes: 2_000_000,
+            bytes_read: 1_000_000,
             bytes_written: 3_000_000,
             seconds: 2.0,
             cpu_seconds: 1.0,
@@ -160,6 +181,7 @@ mod tests {
         assert_eq!(sample.cpu_seconds_per_gb(), 500.0);
         assert_eq!(sample.cpu_micros_per_operation(), 100_000.0);
         assert_eq!(sample.write_amplification(), 1.5);
+        assert_eq!(sample.read_amplification(), 0.5);
         assert_eq!(sample.plus(sample).operations, 20);
     }
 }

@@ -195,9 +195,12 @@ mod tests {
     #[test]
     fn draws_every_figure() {
         let figure = |what: &str, subject: &str, median: f64| json!({"what": what, "subject": subject, "unit": "MB/s", "median": median, "best": median});
-        let report = json!({"bench": "store", "figures": [
-            figure("write", "disk", 1000.0), figure("write", "a<b", 250.0), figure("read", "lode", 5.0),
-        ]});
+        let figures = [
+            figure("write", "disk", 1000.0),
+            figure("write", "a<b", 250.0),
+            figure("read", "lode", 5.0),
+        ];
+        let report = json!({"bench": "store", "figures": figures});
         let drawn = svg(&report).unwrap();
         assert!(drawn.contains("a&lt;b") && !drawn.contains("a<b"));
         let widths: Vec<&str> = drawn

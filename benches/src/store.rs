@@ -146,7 +146,6 @@ impl Turn<'_> {
             let operations = bytes_of(picks.len());
             sum = sum.plus(meter.stop(operations, operations * bytes_of(len)));
         }
-        sum.bytes_written = 0;
         self.note(what, limit, Unit::Operations, sum);
         Ok(())
     }
