@@ -5,7 +5,7 @@
 
 use std::{io, sync::Arc};
 
-use lode_proofs::Root;
+use crate::Root;
 
 /// The store's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -28,7 +28,9 @@ pub enum Error {
     #[error("the blob is empty: a blob has at least one byte")]
     Empty,
     /// The bytes do not have the root that was declared.
-    #[error("the bytes have root {computed}, not the declared {declared}; nothing was stored under it")]
+    #[error(
+        "the bytes have root {computed}, not the declared {declared}; nothing was stored under it"
+    )]
     RootMismatch {
         /// What the client declared.
         declared: Root,
@@ -85,7 +87,9 @@ pub enum Error {
         waited_ms: u64,
     },
     /// Bytes on disk are not what was written. They are never served.
-    #[error("stored bytes of {root}, chunk {chunk}, are damaged: {why}; restore this blob from another copy")]
+    #[error(
+        "stored bytes of {root}, chunk {chunk}, are damaged: {why}; restore this blob from another copy"
+    )]
     Corrupt {
         /// The blob.
         root: Root,
@@ -103,7 +107,9 @@ pub enum Error {
         why: String,
     },
     /// A write or sync failed; what it covered is not acknowledged and that segment is closed for good.
-    #[error("a write to {path} failed and its segment is closed: {source}; the put was not acknowledged, retry it")]
+    #[error(
+        "a write to {path} failed and its segment is closed: {source}; the put was not acknowledged, retry it"
+    )]
     WriteFailed {
         /// Which file.
         path: String,
@@ -118,6 +124,12 @@ pub enum Error {
         /// The disk's answer.
         source: Arc<io::Error>,
     },
+    /// The blob was deleted or expired while it was read.
+    #[error("blob {root} was deleted or expired while it was read")]
+    Gone {
+        /// The blob.
+        root: Root,
+    },
     /// The store is closing.
     #[error("the store is closing; retry when it is up again")]
     Closing,
@@ -131,7 +143,8 @@ impl Error {
             | Error::RootMismatch { .. }
             | Error::SizeMismatch { .. }
             | Error::OutOfRange { .. }
-            | Error::Expired { .. } => Class::Refused,
+            | Error::Expired { .. }
+            | Error::Gone { .. } => Class::Refused,
             Error::UploadBusy { .. } | Error::Full { .. } | Error::Busy { .. } => Class::Retry,
             Error::WriteFailed { .. } | Error::Closing => Class::Retry,
             Error::Corrupt { .. } | Error::Format { .. } | Error::Io { .. } => Class::Fatal,

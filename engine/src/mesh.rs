@@ -1,19 +1,106 @@
-//! How executors reach each other: one bounded mailbox each.
+//! How executors reach each other: one bounded mailbox each, and a start that all of them share.
+//!
+//! A letter is a function that runs on the receiving executor. Bytes travel in pooled buffers;
+//! nothing that belongs to an executor leaves it.
+
+use std::{any::Any, sync::Arc};
+
+use async_channel::{Receiver, Sender, bounded};
+
+use crate::{Error, Result, format::superblock::Superblock};
+
+/// Letters that wait in a mailbox before senders wait.
+const MAILBOX: usize = 1024;
+
+/// What runs on the receiving executor.
+pub(crate) type Letter = Box<dyn FnOnce(&dyn Any) + Send>;
 
 /// The mailboxes of all executors; made before they start, cloned to each of them.
 #[derive(Clone)]
 pub struct Mesh {
-    executors: usize,
+    boxes: Arc<[Mailbox]>,
+    ready: (Sender<Result<()>>, Receiver<Result<()>>),
+}
+
+struct Mailbox {
+    letters: (Sender<Letter>, Receiver<Letter>),
+    /// The superblock, then whether every executor has started.
+    start: (Sender<Result<Superblock>>, Receiver<Result<Superblock>>),
 }
 
 impl Mesh {
     /// Mailboxes for `executors` executors.
     pub fn new(executors: usize) -> Self {
-        Mesh { executors }
+        let mailbox = |_| Mailbox {
+            letters: bounded(MAILBOX),
+            start: bounded(2),
+        };
+        Mesh {
+            boxes: (0..executors).map(mailbox).collect(),
+            ready: bounded(executors.max(1)),
+        }
     }
 
     /// How many executors there are.
     pub fn executors(&self) -> usize {
-        self.executors
+        self.boxes.len()
+    }
+
+    /// Sends a letter to an executor; waits while its mailbox is full.
+    pub(crate) async fn send(&self, executor: usize, letter: Letter) -> Result<()> {
+        self.boxes[executor]
+            .letters
+            .0
+            .send(letter)
+            .await
+            .map_err(|_| Error::Closing)
+    }
+
+    /// Sends a letter that nobody waits for, unless the mailbox is closed.
+    pub(crate) fn sender(&self, executor: usize) -> Sender<Letter> {
+        self.boxes[executor].letters.0.clone()
+    }
+
+    /// Letters to an executor.
+    pub(crate) fn letters(&self, executor: usize) -> Receiver<Letter> {
+        self.boxes[executor].letters.1.clone()
+    }
+
+    /// Tells every executor the superblock, or that there is none.
+    pub(crate) async fn announce(&self, superblock: Result<Superblock>) -> Result<()> {
+        for mailbox in self.boxes.iter() {
+            mailbox
+                .start
+                .0
+                .send(superblock.clone())
+                .await
+                .map_err(|_| Error::Closing)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the next announcement.
+    pub(crate) async fn announced(&self, executor: usize) -> Result<Superblock> {
+        self.boxes[executor]
+            .start
+            .1
+            .recv()
+            .await
+            .map_err(|_| Error::Closing)?
+    }
+
+    /// Tells the first executor that this one has opened its shards, or why not.
+    pub(crate) async fn report(&self, opened: Result<()>) -> Result<()> {
+        self.ready.0.send(opened).await.map_err(|_| Error::Closing)
+    }
+
+    /// Waits until every executor has reported; the first error counts.
+    pub(crate) async fn all_ready(&self) -> Result<()> {
+        let mut all = Ok(());
+        for _ in 0..self.executors() {
+            let one = self.ready.1.recv().await.map_err(|_| Error::Closing)?;
+            all = all.and(one);
+        }
+        all
     }
 }

@@ -56,3 +56,32 @@ pub struct Stats {
     /// 1 while new blobs are refused for lack of space.
     pub read_only: u64,
 }
+
+impl Stats {
+    /// Adds another shard's numbers; the slowest start counts.
+    pub(crate) fn add(&mut self, other: &Stats) {
+        self.blobs += other.blobs;
+        self.uploads += other.uploads;
+        self.chunks += other.chunks;
+        self.blob_bytes += other.blob_bytes;
+        self.index_bytes += other.index_bytes;
+        self.segments += other.segments;
+        self.segment_bytes += other.segment_bytes;
+        self.live_bytes += other.live_bytes;
+        self.records += other.records;
+        self.record_bytes += other.record_bytes;
+        self.frames += other.frames;
+        self.written_bytes += other.written_bytes;
+        self.reads += other.reads;
+        self.read_bytes += other.read_bytes;
+        self.corrupt += other.corrupt;
+        self.write_failures += other.write_failures;
+        self.full_refusals += other.full_refusals;
+        self.scrubbed_bytes += other.scrubbed_bytes;
+        self.scrub_passes += other.scrub_passes;
+        self.segments_freed += other.segments_freed;
+        self.moved_bytes += other.moved_bytes;
+        self.torn_bytes += other.torn_bytes;
+        self.replay_micros = self.replay_micros.max(other.replay_micros);
+    }
+}

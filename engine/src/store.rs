@@ -1,21 +1,48 @@
 //! The store as its users see it: one handle per executor, any blob from any of them.
 //!
-//! A blob of one chunk lives in the shard that its root names; a longer one in the shard of the
-//! executor that took it, or, when its root was declared, in the shard that the root names.
+//! A blob of one chunk lives in the shard that its root names; a longer one in the shard that the
+//! root names when it was declared, otherwise in a shard of the executor that took it. A look-up
+//! asks the named shard first, then the one where a blob was last seen, then all.
 
-use std::{ops::Range, path::PathBuf};
+use std::{
+    any::Any,
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    future::Future,
+    ops::Range,
+    path::PathBuf,
+    rc::Rc,
+};
 
 use bytes::Bytes;
-use lode_proofs::{ChunkProof, Root};
-use lode_world::World;
+use lode_proofs::{ChunkProof, blob_tree};
+use lode_world::{Queue, World};
 
-use crate::{Result, mesh::Mesh, stats::Stats};
+use crate::{
+    Error, Result, Root, mend,
+    mesh::{Letter, Mesh},
+    shard::{Shard, open::Setup},
+    space::Space,
+    stats::Stats,
+    superblock,
+    wait::{Credit, Latch},
+};
+pub use crate::{
+    read::Reader,
+    upload::{Resumed, Upload},
+};
 
 /// What a client asks of the store besides keeping the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// First epoch in which the blob may be gone; none keeps it until it is deleted.
     pub expiry: Option<u32>,
+}
+
+impl Terms {
+    pub(crate) fn epoch(self) -> u32 {
+        self.expiry.unwrap_or(0)
+    }
 }
 
 /// The answer to a put: every byte is durable.
@@ -58,161 +85,454 @@ pub struct Options {
     pub dir: PathBuf,
     /// Shards of a new store; an existing one keeps its own count.
     pub shards: u16,
-    /// Bytes of a segment file of a new store (a multiple of 1 MiB, at least 1 MiB, at most 1 GiB).
+    /// Bytes of a segment file of a new store (a multiple of 4 KiB, 1 MiB to 1 GiB).
     pub segment_len: u64,
     /// Bytes per shard that may be on their way to the disk.
     pub ingest_credit: u64,
     /// Scrub rate in bytes per second and shard; 0 turns the background scrub off.
     pub scrub_rate: u64,
-    /// Fraction of the filesystem, in percent, that must stay free for new blobs to be taken.
+    /// Share of the filesystem, in percent, that must stay free for new blobs to be taken.
     pub reserve_percent: u8,
 }
 
+impl Options {
+    /// The defaults for a directory: a shard per executor, 256 MiB segments, 48 MiB on their way
+    /// per shard, scrub at 8 MiB/s, 5 % in reserve.
+    pub fn new(dir: PathBuf, executors: usize) -> Options {
+        Options {
+            dir,
+            shards: u16::try_from(executors).unwrap_or(u16::MAX).max(1),
+            segment_len: 256 << 20,
+            ingest_credit: 48 << 20,
+            scrub_rate: 8 << 20,
+            reserve_percent: 5,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let fits = self.segment_len.is_multiple_of(4096)
+            && (1 << 20..=1 << 30).contains(&self.segment_len);
+        if fits && self.reserve_percent < 100 {
+            return Ok(());
+        }
+        let why =
+            "segment_len is a multiple of 4096 from 1 MiB to 1 GiB, reserve_percent is below 100"
+                .to_owned();
+        Err(Error::Format {
+            path: self.dir.display().to_string(),
+            why,
+        })
+    }
+}
+
+/// Bytes of chunk buffers per executor that uploads may have on their way.
+const UPLOAD_CREDIT: u64 = 32 << 20;
+/// Roots whose shard an executor remembers.
+const HINTS_MAX: usize = 4096;
+
 /// One executor's handle on the whole store.
-pub struct Store<W: World> {
+pub struct Store<W: World>(Rc<Inner<W>>);
+
+struct Inner<W: World> {
     world: W,
+    mesh: Mesh,
+    index: usize,
+    shards: u16,
+    local: Rc<Local<W>>,
+    credit: Credit,
+    /// Where blobs that are not in the shard that their root names were last seen.
+    hints: RefCell<BTreeMap<Root, u16>>,
+    turn: Cell<usize>,
+    space: Rc<Space<W>>,
+    dir: PathBuf,
+}
+
+/// What a letter finds on the executor that it was sent to.
+struct Local<W: World> {
+    world: W,
+    shards: BTreeMap<u16, Rc<Shard<W>>>,
 }
 
 impl<W: World> Clone for Store<W> {
     fn clone(&self) -> Self {
-        Store { world: self.world.clone() }
+        Store(Rc::clone(&self.0))
     }
 }
 
-#[expect(unused_variables, reason = "skeleton")]
 impl<W: World> Store<W> {
     /// Opens (or makes, where the directory is empty) the store's part on executor `index`. Every
     /// executor calls this once with a clone of the same mesh; returns when all of them are ready.
     pub async fn open(world: W, options: Options, mesh: Mesh, index: usize) -> Result<Self> {
-        unimplemented!()
+        if index == 0 {
+            let superblock = match options.check() {
+                Ok(()) => superblock::load_or_make(&world, &options).await,
+                Err(error) => Err(error),
+            };
+            mesh.announce(superblock).await?;
+        }
+        let superblock = mesh.announced(index).await?;
+        let space = Rc::new(Space::new(
+            world.clone(),
+            options.dir.clone(),
+            options.reserve_percent,
+        ));
+        let opened = open_shards(&world, &options, superblock, &mesh, index, &space).await;
+        mesh.report(opened.as_ref().map(|_| ()).map_err(Clone::clone))
+            .await?;
+        if index == 0 {
+            let all = mesh.all_ready().await;
+            mesh.announce(all.map(|()| superblock)).await?;
+        }
+        mesh.announced(index).await?;
+        let local = Rc::new(Local {
+            world: world.clone(),
+            shards: opened?,
+        });
+        for shard in local.shards.values() {
+            mend::start(shard);
+            mend::scrub::start(shard, options.scrub_rate);
+        }
+        world.spawn(
+            Queue::Serve,
+            read_letters(Rc::clone(&local), mesh.letters(index)),
+        );
+        let inner = Inner {
+            shards: superblock.shards,
+            world,
+            mesh,
+            index,
+            local,
+            credit: Credit::new(UPLOAD_CREDIT),
+            hints: RefCell::new(BTreeMap::new()),
+            turn: Cell::new(index),
+            space,
+            dir: options.dir,
+        };
+        Ok(Store(Rc::new(inner)))
+    }
+
+    /// The world that this handle runs in.
+    pub fn world(&self) -> &W {
+        &self.0.world
     }
 
     /// Stores a blob of 1..=CHUNK_LEN bytes as one record; returns when it is durable.
     pub async fn put(&self, bytes: Bytes, terms: Terms) -> Result<Stored> {
-        unimplemented!()
+        if bytes.len() > lode_proofs::CHUNK_LEN {
+            let got = u64::try_from(bytes.len()).expect("64-bit");
+            return Err(Error::SizeMismatch {
+                want: lode_proofs::CHUNK_LEN.try_into().expect("256 KiB"),
+                got,
+            });
+        }
+        let root = blob_tree(&bytes).map_err(|_| Error::Empty)?.root();
+        let check = *blake3::hash(&bytes).as_bytes();
+        let expiry = terms.epoch();
+        self.on(self.home(&root), move |shard| {
+            shard.put(root, check, bytes, expiry)
+        })
+        .await?
     }
 
     /// Begins a blob of unknown root and size. Dropping the upload before `finish` forgets it.
     pub async fn begin(&self, terms: Terms) -> Result<Upload<W>> {
-        unimplemented!()
+        Ok(Upload::undeclared(self.clone(), terms))
     }
 
     /// Begins or resumes the upload of a declared root; it outlives connections and restarts.
     pub async fn resume(&self, root: Root, size: u64, terms: Terms) -> Result<Resumed<W>> {
-        unimplemented!()
+        Upload::declared(self.clone(), root, size, terms).await
     }
 
     /// An unfinished upload of `root`.
     pub async fn upload(&self, root: Root) -> Result<Option<UploadInfo>> {
-        unimplemented!()
+        self.on(self.home(&root), move |shard| async move {
+            shard.upload_info(root)
+        })
+        .await
     }
 
     /// Forgets an unfinished upload; false if there was none.
     pub async fn abandon(&self, root: Root) -> Result<bool> {
-        unimplemented!()
+        self.on(self.home(&root), move |shard| shard.abandon(root))
+            .await?
     }
 
     /// A stored blob.
     pub async fn stat(&self, root: Root) -> Result<Option<BlobInfo>> {
-        unimplemented!()
+        self.find(root, move |shard| async move { Ok(shard.stat(root)) })
+            .await
     }
 
     /// Verified bytes of a range (end exclusive, within the blob).
     pub async fn read(&self, root: Root, range: Range<u64>) -> Result<Option<Reader<W>>> {
-        unimplemented!()
+        let Some(blob) = self.stat(root).await? else {
+            return Ok(None);
+        };
+        Reader::new(self.clone(), blob, range).map(Some)
     }
 
     /// Proof that a chunk is part of the blob.
     pub async fn prove(&self, root: Root, chunk: u64) -> Result<Option<ChunkProof>> {
-        unimplemented!()
+        self.find(root, move |shard| shard.prove(root, chunk)).await
     }
 
     /// Deletes a blob durably; false if there was none.
     pub async fn delete(&self, root: Root) -> Result<bool> {
-        unimplemented!()
+        let mut deleted = false;
+        for shard in self.order(&root) {
+            deleted |= self.on(shard, move |shard| shard.delete(root)).await??;
+        }
+        self.0.hints.borrow_mut().remove(&root);
+        Ok(deleted)
     }
 
-    /// Up to `limit` blobs with roots after `after`, in root order.
+    /// Up to `limit` blobs with roots after `after`, in root order. Costs a walk over the index.
     pub async fn list(&self, after: Option<Root>, limit: usize) -> Result<Vec<BlobInfo>> {
-        unimplemented!()
+        let mut all = BTreeMap::new();
+        for shard in 0..self.0.shards {
+            let part = self
+                .on(shard, move |shard| crate::list::list(shard, after, limit))
+                .await?;
+            all.extend(part.into_iter().map(|info| (info.root, info)));
+        }
+        Ok(all.into_values().take(limit).collect())
     }
 
     /// Counters and gauges of all shards, summed.
     pub async fn stats(&self) -> Result<Stats> {
-        unimplemented!()
+        let mut sum = Stats::default();
+        for shard in 0..self.0.shards {
+            sum.add(&self.on(shard, |shard| async move { shard.stats() }).await?);
+        }
+        let space = self.0.space.look().await?;
+        sum.disk_free = space.free;
+        sum.disk_total = space.total;
+        sum.full_refusals = self.0.space.refusals();
+        sum.read_only = u64::from(self.0.space.full());
+        Ok(sum)
     }
 
     /// Reads and checks everything once at up to `rate` bytes per second and shard (0: no limit).
     pub async fn scrub(&self, rate: u64) -> Result<()> {
-        unimplemented!()
+        for shard in 0..self.0.shards {
+            self.on(shard, move |shard| async move {
+                mend::scrub::pass(&shard, rate).await
+            })
+            .await??;
+        }
+        Ok(())
     }
 
-    /// Tells the store which epoch it is: what expired before it is dropped.
+    /// Frees what can be freed now, and writes checkpoints.
+    pub async fn mend(&self) -> Result<()> {
+        for shard in 0..self.0.shards {
+            self.on(shard, |shard| async move {
+                mend::reclaim::run(&shard).await?;
+                mend::checkpoint::write(&shard).await
+            })
+            .await??;
+        }
+        Ok(())
+    }
+
+    /// Tells the store which epoch it is: what expired before it is dropped. Earlier epochs than
+    /// the last one are ignored.
     pub async fn set_epoch(&self, epoch: u32) -> Result<()> {
-        unimplemented!()
+        let mut superblock = superblock::load(&self.0.world, &self.0.dir).await?;
+        if epoch > superblock.epoch {
+            superblock.epoch = epoch;
+            superblock.generation += 1;
+            superblock::rewrite(&self.0.world, &self.0.dir, &superblock).await?;
+        }
+        for shard in 0..self.0.shards {
+            self.on(shard, move |shard| async move {
+                mend::reclaim::set_epoch(&shard, epoch).await
+            })
+            .await??;
+        }
+        Ok(())
     }
 
     /// Stops taking bytes, waits for what is in flight, closes segments and writes checkpoints of
     /// the shards on this executor.
     pub async fn close(&self) -> Result<()> {
-        unimplemented!()
+        for shard in self.0.local.shards.values() {
+            Rc::clone(shard).close().await?;
+        }
+        Ok(())
+    }
+
+    /// The shard that a root names.
+    pub(crate) fn home(&self, root: &Root) -> u16 {
+        let word = u64::from_le_bytes(root.as_bytes()[24..32].try_into().expect("8 bytes"));
+        u16::try_from(word % u64::from(self.0.shards)).expect("below the number of shards")
+    }
+
+    /// A shard of this executor, or any shard if it has none; by turns.
+    pub(crate) fn near(&self) -> u16 {
+        let turn = self.0.turn.replace(self.0.turn.get() + 1);
+        let local = &self.0.local.shards;
+        match local.len() {
+            0 => u16::try_from(turn % usize::from(self.0.shards))
+                .expect("below the number of shards"),
+            count => *local.keys().nth(turn % count).expect("below the count"),
+        }
+    }
+
+    pub(crate) fn credit(&self) -> &Credit {
+        &self.0.credit
+    }
+
+    /// Remembers where a blob is.
+    pub(crate) fn seen(&self, root: Root, shard: u16) {
+        if shard != self.home(&root) {
+            let mut hints = self.0.hints.borrow_mut();
+            if hints.len() >= HINTS_MAX {
+                hints.pop_first();
+            }
+            hints.insert(root, shard);
+        }
+    }
+
+    /// Every shard, the likeliest for a root first.
+    fn order(&self, root: &Root) -> Vec<u16> {
+        let home = self.home(root);
+        let hint = self.0.hints.borrow().get(root).copied().unwrap_or(home);
+        let rest = (0..self.0.shards).filter(|shard| *shard != home && *shard != hint);
+        let mut order = vec![hint];
+        order.extend(Some(home).filter(|home| *home != hint));
+        order.extend(rest);
+        order
+    }
+
+    /// Asks the shards, the likeliest first, until one has an answer.
+    pub(crate) async fn find<T, F>(
+        &self,
+        root: Root,
+        ask: impl Fn(Rc<Shard<W>>) -> F + Clone + Send + 'static,
+    ) -> Result<Option<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<Option<T>>> + 'static,
+    {
+        for shard in self.order(&root) {
+            if let Some(answer) = self.on(shard, ask.clone()).await?? {
+                self.seen(root, shard);
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs `job` on the executor of a shard and waits for its output. The job runs to its end
+    /// even if nobody waits any more.
+    pub(crate) async fn on<T, F>(
+        &self,
+        shard: u16,
+        job: impl FnOnce(Rc<Shard<W>>) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + 'static,
+    {
+        if let Some(shard) = self.0.local.shards.get(&shard) {
+            let output = Rc::new(RefCell::new(None));
+            let (done, slot) = (Latch::new(), Rc::clone(&output));
+            let (job, latch) = (job(Rc::clone(shard)), done.clone());
+            self.0.world.spawn(Queue::Serve, async move {
+                let value = job.await;
+                *slot.borrow_mut() = Some(value);
+                latch.set(());
+            });
+            done.wait().await;
+            return output.borrow_mut().take().ok_or(Error::Closing);
+        }
+        let (reply, answer) = async_channel::bounded(1);
+        let letter: Letter = Box::new(move |local: &dyn Any| {
+            let local = local
+                .downcast_ref::<Local<W>>()
+                .expect("all executors of a mesh run one world");
+            let Some(shard) = local.shards.get(&shard) else {
+                return;
+            };
+            let job = job(Rc::clone(shard));
+            local.world.spawn(Queue::Serve, async move {
+                // Nobody waits any more: the job is done all the same.
+                drop(reply.send(job.await).await);
+            });
+        });
+        self.0.mesh.send(self.executor_of(shard), letter).await?;
+        answer.recv().await.map_err(|_| Error::Closing)
+    }
+
+    /// Runs a short job on the executor of a shard, later; for destructors.
+    pub(crate) fn tell(&self, shard: u16, job: impl FnOnce(&Shard<W>) + Send + 'static) {
+        if let Some(shard) = self.0.local.shards.get(&shard) {
+            return job(shard);
+        }
+        let letter: Letter = Box::new(move |local: &dyn Any| {
+            let local = local
+                .downcast_ref::<Local<W>>()
+                .expect("all executors of a mesh run one world");
+            if let Some(shard) = local.shards.get(&shard) {
+                job(shard);
+            }
+        });
+        let sender = self.0.mesh.sender(self.executor_of(shard));
+        self.0.world.spawn(Queue::Serve, async move {
+            // An executor that has ended has forgotten its uploads as well.
+            drop(sender.send(letter).await);
+        });
+    }
+
+    fn executor_of(&self, shard: u16) -> usize {
+        usize::from(shard) % self.0.mesh.executors()
+    }
+
+    /// Which executor this handle belongs to.
+    pub fn executor(&self) -> usize {
+        self.0.index
     }
 }
 
-/// The answer to [`Store::resume`].
-pub enum Resumed<W: World> {
-    /// The blob is complete and durable already.
-    Stored(Stored),
-    /// Write from [`Upload::offset`] on.
-    Upload(Upload<W>),
-}
-
-/// A blob on its way in. Holds at most one chunk of its own memory; `write` waits for credit.
-pub struct Upload<W: World> {
-    world: W,
-}
-
-#[expect(unused_variables, reason = "skeleton")]
-impl<W: World> Upload<W> {
-    /// Where the next written byte belongs. For a resumed upload: the durable prefix.
-    pub fn offset(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Durable bytes from the start.
-    pub fn durable(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Takes the next bytes, of any length.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// Waits until all whole chunks written are durable, so that a later `resume` starts there.
-    pub async fn flush(&mut self) -> Result<()> {
-        unimplemented!()
-    }
-
-    /// Waits until everything is durable and binds it to its root.
-    pub async fn finish(self) -> Result<Stored> {
-        unimplemented!()
+/// Whether a blob's expiry covers what is asked.
+pub(crate) fn covers(expiry: Option<u32>, terms: Terms) -> bool {
+    match (expiry, terms.expiry) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(have), Some(want)) => have >= want,
     }
 }
 
-/// Verified bytes of a blob, in order, in pieces of at most a chunk, read ahead by a few.
-pub struct Reader<W: World> {
-    world: W,
+/// Opens the shards that live on executor `index`.
+async fn open_shards<W: World>(
+    world: &W,
+    options: &Options,
+    superblock: crate::format::superblock::Superblock,
+    mesh: &Mesh,
+    index: usize,
+    space: &Rc<Space<W>>,
+) -> Result<BTreeMap<u16, Rc<Shard<W>>>> {
+    space.look().await?;
+    let mut shards = BTreeMap::new();
+    for id in (0..superblock.shards).filter(|id| usize::from(*id) % mesh.executors() == index) {
+        let setup = Setup {
+            world: world.clone(),
+            dir: options.dir.join(format!("shard-{id:05}")),
+            id,
+            superblock,
+            space: Rc::clone(space),
+            ingest_credit: options.ingest_credit,
+        };
+        shards.insert(id, Shard::open(setup).await?);
+    }
+    Ok(shards)
 }
 
-impl<W: World> Reader<W> {
-    /// The blob.
-    pub fn blob(&self) -> BlobInfo {
-        unimplemented!()
-    }
-
-    /// The next piece; none at the end of the range. After an error there is no next piece.
-    pub async fn next(&mut self) -> Option<Result<Bytes>> {
-        unimplemented!()
+/// Runs the letters of an executor, one after the other; what they start runs beside them.
+async fn read_letters<W: World>(local: Rc<Local<W>>, letters: async_channel::Receiver<Letter>) {
+    while let Ok(letter) = letters.recv().await {
+        letter(&*local);
     }
 }

@@ -27,7 +27,7 @@ pub struct BlobTree {
     root: Hash32,
     shape: BlobShape,
     nodes: Vec<SubmissionNode>,
-    last_chunk_root: Hash32,
+    last_chunk_root: Option<Hash32>,
 }
 
 impl BlobTree {
@@ -53,7 +53,7 @@ impl BlobTree {
     /// Root of the last chunk that holds bytes, over its padded sectors: the
     /// one chunk root that a caller who streams cannot compute before the end.
     #[must_use]
-    pub const fn last_chunk_root(&self) -> Hash32 {
+    pub const fn last_chunk_root(&self) -> Option<Hash32> {
         self.last_chunk_root
     }
 
@@ -168,6 +168,33 @@ impl BlobHasher {
         Ok(())
     }
 
+    /// Takes the root of the next run of whole chunks (see [`fold_roots`]) in place of their bytes.
+    ///
+    /// # Errors
+    /// [`MidChunk`] unless all bytes so far make whole chunks.
+    ///
+    /// # Panics
+    /// If `chunks` is no power of two, or the run does not begin at a multiple of it.
+    pub fn push_run_root(&mut self, chunks: u64, root: Hash32) -> Result<(), MidChunk> {
+        let pending = self.size % CHUNK_LEN_U64;
+        if pending != 0 {
+            return Err(MidChunk { pending });
+        }
+        assert!(chunks.is_power_of_two(), "a run is a perfect subtree");
+        assert!(
+            (self.size / CHUNK_LEN_U64).is_multiple_of(chunks),
+            "a run begins at a multiple of its length"
+        );
+        let bytes = chunks.checked_mul(CHUNK_LEN_U64);
+        self.size = bytes
+            .and_then(|bytes| self.size.checked_add(bytes))
+            .expect("no stream reaches 2^64 bytes");
+        let log2 = u8::try_from(chunks.ilog2()).expect("below 64");
+        self.crown.push(CHUNK_HEIGHT + log2, root);
+        self.last_chunk_root = None;
+        Ok(())
+    }
+
     /// Pads and closes the tree.
     ///
     /// # Errors
@@ -190,9 +217,7 @@ impl BlobHasher {
                 .expect("a blob of one byte has one subtree"),
             shape,
             nodes: self.crown.into_subtrees(),
-            last_chunk_root: self
-                .last_chunk_root
-                .expect("a blob of one byte has one chunk"),
+            last_chunk_root: self.last_chunk_root,
         })
     }
 

@@ -34,7 +34,7 @@
 //!     hasher.update_with(piece, |_, root| chunk_roots.push(root));
 //! }
 //! let tree = hasher.finish()?;
-//! chunk_roots.push(tree.last_chunk_root());
+//! chunk_roots.extend(tree.last_chunk_root());
 //!
 //! let proof = ChunkProof::build(tree.shape(), 3, |run| {
 //!     let (first, count) = (run.first as usize, run.count as usize);

@@ -105,7 +105,7 @@ fn check_proofs(vector: &Value, tree: &BlobTree, data: &[u8]) {
         .zip(data.chunks(CHUNK_LEN))
         .map(|(index, chunk)| hasher.root(shape, index, chunk).unwrap())
         .collect();
-    assert_eq!(chunk_roots.last(), Some(&tree.last_chunk_root()));
+    assert_eq!(chunk_roots.last().copied(), tree.last_chunk_root());
     let listed = list(&vector["segmentProofs"]);
     assert!(!listed.is_empty());
     for expected in listed {

@@ -1,0 +1,425 @@
+//! What a shard holds: its index, its unfinished uploads and its segments, as one history of
+//! records makes them. Live records and replayed ones pass through the same [`Catalog::apply`].
+//!
+//! Applying a shard's records in the order of their sequence numbers, from any point at which a
+//! checkpoint covered what came before, ends in the same catalog; so does applying a record twice
+//! in a row of replays. Places that stop being pointed to are taken off their segment's live bytes.
+
+use std::{collections::BTreeMap, rc::Rc};
+
+use lode_proofs::CHUNK_LEN;
+
+use crate::{
+    Root,
+    format::{
+        manifest,
+        record::{HEADER, Header, Kind},
+    },
+    index::{Found, Index, Long, Part, Place, Removed},
+    log::segment::Segment,
+};
+
+/// An upload that is not complete: chunks of a blob number that no manifest binds to a root yet.
+/// Costs 8 bytes per chunk, and 48 per chunk of a group whose record is not durable yet.
+#[derive(Clone, Debug, Default)]
+pub struct Unfinished {
+    /// Root, size and expiry that a resumable upload declared, with its record's place.
+    pub declared: Option<Declared>,
+    /// Places of chunks by index; [`Place::NONE`] for those that are not durable.
+    pub chunks: Vec<Place>,
+    /// Lengths of chunks that are shorter than a whole one.
+    pub short: BTreeMap<u64, u32>,
+    /// Chunk roots of the groups that are not durable.
+    pub roots: BTreeMap<u64, Root>,
+    /// Durable groups by index: place and group root.
+    pub groups: BTreeMap<u64, (Place, Root)>,
+    /// Lowest sequence number of its records: what a checkpoint may not cover.
+    pub first: u64,
+}
+
+/// What a resumable upload declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// Root of the whole blob.
+    pub root: Root,
+    /// Bytes of the whole blob.
+    pub size: u64,
+    /// Expiry epoch, 0 for none.
+    pub expiry: u32,
+    /// Its record.
+    pub place: Place,
+}
+
+impl Unfinished {
+    /// Whole chunks from the start that are durable without a gap.
+    pub fn prefix(&self) -> u64 {
+        let durable = (0..)
+            .zip(&self.chunks)
+            .take_while(|(index, place)| self.whole(*index, **place));
+        durable.count().try_into().expect("64-bit")
+    }
+
+    fn whole(&self, index: u64, place: Place) -> bool {
+        place != Place::NONE && !self.short.contains_key(&index)
+    }
+
+    /// Place of chunk `index`, or [`Place::NONE`].
+    pub fn chunk(&self, index: u64) -> Place {
+        let index = usize::try_from(index).expect("64-bit");
+        self.chunks.get(index).copied().unwrap_or(Place::NONE)
+    }
+
+    /// Places and record lengths of everything that was stored for it.
+    pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
+        let chunks = (0..)
+            .zip(&self.chunks)
+            .filter(|(_, place)| **place != Place::NONE);
+        let chunks = chunks.map(|(index, place)| (*place, self.chunk_total(index)));
+        let groups = self
+            .groups
+            .values()
+            .map(|(place, _)| (*place, record_len(manifest::GROUP_LEN)));
+        chunks.chain(groups).chain(
+            self.declared
+                .map(|declared| (declared.place, record_len(0))),
+        )
+    }
+
+    fn chunk_total(&self, index: u64) -> u64 {
+        self.short
+            .get(&index)
+            .map_or(record_len(CHUNK_LEN), |len| total(*len))
+    }
+
+    /// Takes in a chunk; returns the record that it replaces.
+    fn put_chunk(&mut self, header: &Header, place: Place) -> Option<(Place, u64)> {
+        let at = usize::try_from(header.detail).expect("64-bit");
+        let before = Some((self.chunk(header.detail), self.chunk_total(header.detail)));
+        if self.chunks.len() <= at {
+            self.chunks.resize(at + 1, Place::NONE);
+        }
+        self.chunks[at] = place;
+        self.short.remove(&header.detail);
+        if header.payload_len() < CHUNK_LEN {
+            self.short.insert(header.detail, header.len);
+        }
+        if !self.groups.contains_key(&(header.detail / manifest::GROUP)) {
+            self.roots.insert(header.detail, header.root);
+        }
+        before.filter(|(place, _)| *place != Place::NONE)
+    }
+
+    /// Takes in a group; returns the record that it replaces.
+    fn put_group(&mut self, header: &Header, place: Place) -> Option<(Place, u64)> {
+        let first = header.detail * manifest::GROUP;
+        let rest = self.roots.split_off(&first);
+        self.roots.extend(
+            rest.into_iter()
+                .filter(|(index, _)| *index >= first + manifest::GROUP),
+        );
+        let before = self.groups.insert(header.detail, (place, header.root));
+        before.map(|(place, _)| (place, header.total_len()))
+    }
+}
+
+/// A shard's blobs, uploads and segments.
+pub struct Catalog<F> {
+    /// Complete blobs.
+    pub index: Index,
+    /// Uploads by blob number.
+    pub uploads: BTreeMap<u64, Unfinished>,
+    /// Resumable uploads by declared root.
+    pub declared: BTreeMap<Root, u64>,
+    /// Segments by number.
+    pub segments: BTreeMap<u32, Rc<Segment<F>>>,
+    /// Next blob number.
+    pub next_blob: u64,
+    /// Next sequence number.
+    pub next_sequence: u64,
+}
+
+impl<F> Catalog<F> {
+    /// An empty catalog; `keys` are random.
+    pub fn new(keys: [u64; 2]) -> Self {
+        Catalog {
+            index: Index::new(keys),
+            uploads: BTreeMap::new(),
+            declared: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            next_blob: 1,
+            next_sequence: 1,
+        }
+    }
+
+    /// Takes in a durable record.
+    pub fn apply(&mut self, header: &Header, place: Place) {
+        self.next_sequence = self.next_sequence.max(header.sequence + 1);
+        self.next_blob = self.next_blob.max(header.blob + 1);
+        match header.kind {
+            Kind::Single => self.apply_single(header, place),
+            Kind::Chunk => self.apply_part(header, place, Part::Chunk(header.detail)),
+            Kind::Group => self.apply_part(header, place, Part::Group(header.detail)),
+            Kind::Manifest => self.apply_manifest(header, place),
+            Kind::Open => self.apply_open(header, place),
+            Kind::Delete => {
+                self.remove(&header.root);
+                self.bury(header, place);
+            }
+            Kind::Abandon => {
+                self.forget(header.blob);
+                self.bury(header, place);
+            }
+        }
+    }
+
+    /// Whether the record at `place` is what the catalog points to. Tombstones are not asked here.
+    pub fn points_to(&self, header: &Header, place: Place) -> bool {
+        let upload = || self.uploads.get(&header.blob);
+        let long = || self.index.long(header.blob).map(|(_, long)| long);
+        match header.kind {
+            Kind::Single => match self.index.get(&header.root) {
+                Some(Found::Single { place: at, .. }) => at == place,
+                _ => false,
+            },
+            Kind::Chunk => match long() {
+                Some(long) => {
+                    header.detail < manifest::chunks(long.size)
+                        && long.chunk(header.detail) == place
+                }
+                None => upload().is_some_and(|upload| upload.chunk(header.detail) == place),
+            },
+            Kind::Group => match long() {
+                Some(long) => {
+                    header.detail < manifest::groups(long.size)
+                        && long.group(header.detail) == place
+                }
+                None => upload().is_some_and(|upload| {
+                    upload
+                        .groups
+                        .get(&header.detail)
+                        .is_some_and(|held| held.0 == place)
+                }),
+            },
+            Kind::Manifest => long().is_some_and(|long| long.manifest == place),
+            Kind::Open => upload()
+                .and_then(|upload| upload.declared)
+                .is_some_and(|declared| declared.place == place),
+            Kind::Delete | Kind::Abandon => false,
+        }
+    }
+
+    /// Removes a blob and counts its bytes as dead; whether there was one.
+    pub fn remove(&mut self, root: &Root) -> bool {
+        let Some(removed) = self.index.remove(root) else {
+            return false;
+        };
+        match removed {
+            Removed::Single { place, len } => self.dead(place, total(len)),
+            Removed::Long(long) => {
+                for (place, bytes) in long_places(&long) {
+                    self.dead(place, bytes);
+                }
+            }
+        }
+        true
+    }
+
+    /// Forgets an upload and counts its bytes as dead; whether there was one.
+    pub fn forget(&mut self, blob: u64) -> bool {
+        let Some(upload) = self.uploads.remove(&blob) else {
+            return false;
+        };
+        if let Some(declared) = upload.declared
+            && self.declared.get(&declared.root) == Some(&blob)
+        {
+            self.declared.remove(&declared.root);
+        }
+        for (place, bytes) in upload.places() {
+            self.dead(place, bytes);
+        }
+        true
+    }
+
+    /// Counts the bytes of everything that the index points to; after a checkpoint was loaded.
+    pub fn count_live(&mut self) {
+        for block in 0..self.index.blocks() {
+            for (_, found) in self.index.block(block) {
+                match found {
+                    Found::Single { place, len, .. } => self.add_live(place, total(len)),
+                    Found::Long { long, .. } => {
+                        for (place, bytes) in long_places(long) {
+                            self.add_live(place, bytes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Removes every blob whose expiry epoch has come; how many.
+    pub fn drop_expired(&mut self, epoch: u32) -> u64 {
+        let mut dropped = 0;
+        for block in 0..self.index.blocks() {
+            let gone = |found: &Found<'_>| found.expiry() != 0 && found.expiry() <= epoch;
+            let roots: Vec<Root> = self
+                .index
+                .block(block)
+                .filter(|(_, found)| gone(found))
+                .map(|(root, _)| root)
+                .collect();
+            for root in roots {
+                self.remove(&root);
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// Places that point into segments which are not there: records that are lost.
+    pub fn lost(&self) -> u64 {
+        let mut lost = 0;
+        for block in 0..self.index.blocks() {
+            for (_, found) in self.index.block(block) {
+                lost += match found {
+                    Found::Single { place, .. } => {
+                        u64::from(!self.segments.contains_key(&place.segment))
+                    }
+                    Found::Long { long, .. } => {
+                        let gone =
+                            |(place, _): &(Place, u64)| !self.segments.contains_key(&place.segment);
+                        long_places_raw(long)
+                            .filter(gone)
+                            .count()
+                            .try_into()
+                            .expect("64-bit")
+                    }
+                };
+            }
+        }
+        lost
+    }
+
+    fn apply_single(&mut self, header: &Header, place: Place) {
+        self.remove(&header.root);
+        self.index
+            .put_single(header.root, place, header.len, header.expiry);
+        self.add_live(place, header.total_len());
+    }
+
+    fn apply_part(&mut self, header: &Header, place: Place, part: Part) {
+        if self.index.long(header.blob).is_some() {
+            if let Some(before) = self.index.set_part(header.blob, part, place) {
+                self.dead(before, header.total_len());
+                self.add_live(place, header.total_len());
+            }
+            return;
+        }
+        let upload = self.upload(header);
+        let before = match part {
+            Part::Group(_) => upload.put_group(header, place),
+            _ => upload.put_chunk(header, place),
+        };
+        if let Some((place, bytes)) = before {
+            self.dead(place, bytes);
+        }
+        self.add_live(place, header.total_len());
+    }
+
+    fn apply_manifest(&mut self, header: &Header, place: Place) {
+        if let Some(before) = self.index.set_part(header.blob, Part::Manifest, place) {
+            self.dead(before, header.total_len());
+            self.add_live(place, header.total_len());
+            return;
+        }
+        let upload = self.uploads.remove(&header.blob).unwrap_or_default();
+        if let Some(declared) = upload.declared {
+            self.dead(declared.place, total(0));
+            if self.declared.get(&declared.root) == Some(&header.blob) {
+                self.declared.remove(&declared.root);
+            }
+        }
+        let size = header.detail;
+        let chunks = (0..manifest::chunks(size)).map(|index| upload.chunk(index));
+        let groups = (0..manifest::groups(size))
+            .map(|index| upload.groups.get(&index).map_or(Place::NONE, |held| held.0));
+        let parts = chunks.chain(groups).collect();
+        self.remove(&header.root);
+        let long = Long {
+            blob: header.blob,
+            size,
+            manifest: place,
+            parts,
+        };
+        self.index.put_long(header.root, long, header.expiry);
+        self.add_live(place, header.total_len());
+    }
+
+    fn apply_open(&mut self, header: &Header, place: Place) {
+        let upload = self.upload(header);
+        let declared = Declared {
+            root: header.root,
+            size: header.detail,
+            expiry: header.expiry,
+            place,
+        };
+        if let Some(before) = upload.declared.replace(declared) {
+            self.dead(before.place, header.total_len());
+        }
+        self.declared.insert(header.root, header.blob);
+        self.add_live(place, header.total_len());
+    }
+
+    fn upload(&mut self, header: &Header) -> &mut Unfinished {
+        let upload = self.uploads.entry(header.blob).or_default();
+        if upload.first == 0 {
+            upload.first = header.sequence;
+        }
+        upload
+    }
+
+    fn bury(&mut self, header: &Header, place: Place) {
+        if let Some(segment) = self.segments.get(&place.segment) {
+            segment
+                .tombstones
+                .set(segment.tombstones.get() + header.total_len());
+        }
+    }
+
+    fn add_live(&self, place: Place, bytes: u64) {
+        if let Some(segment) = self.segments.get(&place.segment) {
+            segment.live.set(segment.live.get() + bytes);
+        }
+    }
+
+    fn dead(&self, place: Place, bytes: u64) {
+        if let Some(segment) = self.segments.get(&place.segment) {
+            segment.live.set(segment.live.get().saturating_sub(bytes));
+        }
+    }
+}
+
+/// Places of a longer blob's records that exist, with their bytes.
+pub fn long_places(long: &Long) -> impl Iterator<Item = (Place, u64)> + '_ {
+    long_places_raw(long).filter(|(place, _)| *place != Place::NONE)
+}
+
+fn long_places_raw(long: &Long) -> impl Iterator<Item = (Place, u64)> + '_ {
+    let chunks = (0..manifest::chunks(long.size)).map(|index| {
+        (
+            long.chunk(index),
+            record_len(manifest::chunk_len(long.size, index)),
+        )
+    });
+    let groups = (0..manifest::groups(long.size))
+        .map(|index| (long.group(index), record_len(manifest::GROUP_LEN)));
+    let own = (long.manifest, record_len(manifest::encoded_len(long.size)));
+    chunks.chain(groups).chain([own])
+}
+
+fn record_len(payload: usize) -> u64 {
+    u64::try_from(HEADER + payload).expect("64-bit")
+}
+
+fn total(len: u32) -> u64 {
+    u64::from(len) + record_len(0)
+}

@@ -1,0 +1,141 @@
+//! Reading records back, verified.
+//!
+//! A record's header is trusted after its page's checksum, tag and number; a whole payload after
+//! its BLAKE3; a part of a payload after the checksums of the pages it touches. A whole record
+//! needs one read of the disk, a part as well.
+
+use lode_world::File;
+
+use super::segment::Segment;
+use crate::{
+    format::{
+        page::{self, PAGE, PAYLOAD},
+        record,
+    },
+    planted::{self, Bug},
+    pool::ChunkBuf,
+};
+
+/// Why stored bytes cannot be trusted, or could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The bytes on disk are not what was written.
+    #[error("{0}")]
+    Damaged(&'static str),
+    /// The disk refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Reads the record at `at` whole: its header and its payload, of `len` bytes as the index knows.
+pub async fn record<F: File>(
+    segment: &Segment<F>,
+    at: u64,
+    len: usize,
+) -> Result<(record::Header, ChunkBuf), ReadError> {
+    let total = record::HEADER + len;
+    let pages = read_pages(segment, at, total).await?;
+    let first = page::page_of(at);
+    let mut head = [0; record::HEADER];
+    check_pages(
+        segment,
+        pages.as_ref(),
+        first,
+        page::offset_in_page(at),
+        record::HEADER,
+    )?;
+    gather(pages.as_ref(), page::offset_in_page(at), &mut head);
+    let header = record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))?;
+    if header.payload_len() != len {
+        return Err(ReadError::Damaged("record length"));
+    }
+    let mut payload = ChunkBuf::with_len(len);
+    gather(
+        pages.as_ref(),
+        page::offset_in_page(at) + record::HEADER,
+        payload.bytes_mut(),
+    );
+    if !planted::is(Bug::SkipChecksum) && *blake3::hash(payload.bytes()).as_bytes() != header.check
+    {
+        return Err(ReadError::Damaged("BLAKE3 of the payload"));
+    }
+    Ok((header, payload))
+}
+
+/// Reads `len` bytes from `offset` of the payload of the record at `at`, checking only the pages
+/// that hold them.
+pub async fn part<F: File>(
+    segment: &Segment<F>,
+    at: u64,
+    offset: usize,
+    len: usize,
+) -> Result<ChunkBuf, ReadError> {
+    let skip = record::HEADER + offset;
+    let from = at + u64::try_from(skip).expect("a chunk's offset");
+    let pages = read_pages(segment, from, len).await?;
+    let start = page::offset_in_page(from);
+    check_pages(segment, pages.as_ref(), page::page_of(from), start, len)?;
+    let mut payload = ChunkBuf::with_len(len);
+    gather(pages.as_ref(), start, payload.bytes_mut());
+    Ok(payload)
+}
+
+/// Reads the pages that hold the stream bytes `at..at + len`.
+async fn read_pages<F: File>(
+    segment: &Segment<F>,
+    at: u64,
+    len: usize,
+) -> Result<F::Read, ReadError> {
+    assert!(len > 0, "nothing is stored in no bytes");
+    let pages = (page::offset_in_page(at) + len).div_ceil(PAYLOAD);
+    let from = u64::from(page::page_of(at)) * PAGE_U64;
+    match segment.file.read(from, pages * PAGE).await {
+        Ok(read) => Ok(read),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(ReadError::Damaged("the file is shorter than the record"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Checks the pages that hold `len` payload bytes from `start` of the first page.
+fn check_pages<F>(
+    segment: &Segment<F>,
+    pages: &[u8],
+    first: u32,
+    start: usize,
+    len: usize,
+) -> Result<(), ReadError> {
+    let count = (start + len).div_ceil(PAYLOAD);
+    for (page, number) in pages.chunks_exact(PAGE).take(count).zip(first..) {
+        match page::check(page, segment.tag, number) {
+            _ if planted::is(Bug::SkipChecksum) => {}
+            Ok(page::Kind::FrameHead | page::Kind::FrameBody) => {}
+            Ok(_) => return Err(ReadError::Damaged("page kind")),
+            Err(page::PageError::Checksum) => return Err(ReadError::Damaged("page checksum")),
+            Err(page::PageError::Tag) => {
+                return Err(ReadError::Damaged("page of another file life"));
+            }
+            Err(_) => return Err(ReadError::Damaged("page of another place")),
+        }
+    }
+    Ok(())
+}
+
+/// Copies payload bytes, from `start` of the first page on, into `out`.
+fn gather(pages: &[u8], start: usize, out: &mut [u8]) {
+    let mut at = start;
+    let mut done = 0;
+    while done < out.len() {
+        let (page, offset) = (at / PAYLOAD, at % PAYLOAD);
+        let run = (PAYLOAD - offset).min(out.len() - done);
+        let from = page * PAGE + offset;
+        out[done..done + run].copy_from_slice(&pages[from..from + run]);
+        done += run;
+        at += run;
+    }
+}
+
+/// [`PAGE`] for file offsets.
+pub const PAGE_U64: u64 = 4096;
+const _: () = assert!(PAGE == 4096);

@@ -1,0 +1,132 @@
+//! A segment file that is in use, and what is known of it without reading it.
+
+use std::{
+    cell::Cell,
+    path::{Path, PathBuf},
+};
+
+use crate::format::{checkpoint::SegmentItem, footer};
+
+/// Whether records can still be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A lane appends to it.
+    Open,
+    /// It has a footer and never changes again.
+    Closed,
+    /// A write or sync failed: what was acknowledged before is served, nothing is added, and it
+    /// has no footer. The next start replays it.
+    Failed,
+}
+
+/// A segment in use. Shared by the lane, readers and mend; freed when only the table holds it.
+pub struct Segment<F> {
+    /// Number in the shard.
+    pub number: u32,
+    /// Tag of this life of the file.
+    pub tag: u64,
+    /// Highest expiry epoch of its records; 0 for records without expiry.
+    pub bucket: u32,
+    /// Bytes of the file.
+    pub file_len: Cell<u64>,
+    /// The file.
+    pub file: F,
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether records can still be added.
+    pub state: Cell<State>,
+    /// First sequence number, 0 while it is empty.
+    pub first: Cell<u64>,
+    /// Last sequence number, 0 while it is empty.
+    pub last: Cell<u64>,
+    /// Stream position after the last record.
+    pub end: Cell<u64>,
+    /// Highest expiry of its records; `u32::MAX` once one of them never expires.
+    pub expiry: Cell<u32>,
+    /// Bytes of records (header and payload) that the index points to.
+    pub live: Cell<u64>,
+    /// Something in it could not be moved: compaction leaves it alone.
+    pub stuck: Cell<bool>,
+    /// Bytes of tombstones, which live until what they bury is gone.
+    pub tombstones: Cell<u64>,
+}
+
+impl<F> Segment<F> {
+    /// A segment without records.
+    pub fn new(number: u32, tag: u64, bucket: u32, file: F, path: PathBuf, file_len: u64) -> Self {
+        Segment {
+            number,
+            tag,
+            bucket,
+            file_len: Cell::new(file_len),
+            file,
+            path,
+            state: Cell::new(State::Open),
+            first: Cell::new(0),
+            last: Cell::new(0),
+            end: Cell::new(0),
+            expiry: Cell::new(0),
+            live: Cell::new(0),
+            stuck: Cell::new(false),
+            tombstones: Cell::new(0),
+        }
+    }
+
+    /// Counts a record that was added or found.
+    pub fn note(&self, entry: &footer::Entry) {
+        let header = &entry.header;
+        if self.first.get() == 0 {
+            self.first.set(header.sequence);
+        }
+        self.last.set(header.sequence);
+        self.end.set(entry.at + header.total_len());
+        let expiry = if header.expiry == 0 {
+            u32::MAX
+        } else {
+            header.expiry
+        };
+        self.expiry.set(self.expiry.get().max(expiry));
+    }
+
+    /// Takes over what a checkpoint remembers.
+    pub fn remember(&self, item: &SegmentItem) {
+        self.first.set(item.first);
+        self.last.set(item.last);
+        self.end.set(item.end);
+        self.expiry.set(item.expiry);
+    }
+
+    /// What a checkpoint remembers.
+    pub fn item(&self) -> SegmentItem {
+        SegmentItem {
+            number: self.number,
+            tag: self.tag,
+            bucket: self.bucket,
+            first: self.first.get(),
+            last: self.last.get(),
+            end: self.end.get(),
+            expiry: self.expiry.get(),
+        }
+    }
+
+    /// Whether every record has expired by `epoch`.
+    pub fn expired(&self, epoch: u32) -> bool {
+        self.state.get() == State::Closed && self.first.get() != 0 && self.expiry.get() <= epoch
+    }
+}
+
+/// Name of segment `number`.
+pub fn name(number: u32) -> String {
+    format!("segment-{number:010}")
+}
+
+/// Number in a segment's name.
+pub fn number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("segment-")?;
+    (digits.len() == 10).then(|| digits.parse().ok())?
+}
+
+/// Path of segment `number` in a shard's directory.
+pub fn path(dir: &Path, number: u32) -> PathBuf {
+    dir.join(name(number))
+}

@@ -1,0 +1,77 @@
+//! Keeping a shard in order while it serves: checkpoints, compaction and expiry, scrub.
+//!
+//! One task per shard sleeps until something changed that it could act on, works in the background
+//! queues and never holds more than a few records of memory.
+
+pub mod checkpoint;
+pub mod reclaim;
+pub mod scrub;
+
+use std::{cell::Cell, rc::Rc, time::Duration};
+
+use lode_world::{Queue, World};
+
+use crate::{shard::Shard, wait::Bell};
+
+/// A checkpoint is written after this many segments were closed.
+const CLOSED_PER_CHECKPOINT: u32 = 8;
+/// How long mend waits after a change before it looks, so that it looks at many at once.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What mend remembers between its steps.
+pub(crate) struct State {
+    changed: Bell,
+    closed: Cell<u32>,
+    pub(crate) checkpoint_number: Cell<u64>,
+    /// Held while mend works, so that an order from outside waits for its turn.
+    pub(crate) busy: crate::wait::KeyLock<()>,
+}
+
+impl State {
+    pub(crate) fn new() -> State {
+        State {
+            changed: Bell::default(),
+            closed: Cell::new(0),
+            checkpoint_number: Cell::new(0),
+            busy: crate::wait::KeyLock::default(),
+        }
+    }
+
+    /// A segment was closed.
+    pub(crate) fn segment_closed(&self) {
+        self.closed.set(self.closed.get() + 1);
+        self.changed.ring();
+    }
+
+    /// Records died.
+    pub(crate) fn bytes_died(&self) {
+        self.changed.ring();
+    }
+}
+
+/// Starts a shard's mend task; it ends when the shard stops.
+pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
+    let mender = Rc::clone(shard);
+    shard.world.spawn(Queue::Mend, async move {
+        while !mender.stopping.get() {
+            mender.mend.changed.wait().await;
+            mender.world.sleep(PAUSE).await;
+            if let Err(error) = step(&mender).await {
+                tracing::error!(shard = mender.id, %error, "mend stopped early; it tries again after the next change");
+            }
+        }
+    });
+}
+
+/// One round: free what can be freed, then a checkpoint if one is due.
+async fn step<W: World>(shard: &Rc<Shard<W>>) -> crate::Result<()> {
+    if shard.stopping.get() {
+        return Ok(());
+    }
+    reclaim::run(shard).await?;
+    if shard.mend.closed.get() >= CLOSED_PER_CHECKPOINT {
+        shard.mend.closed.set(0);
+        checkpoint::write(shard).await?;
+    }
+    Ok(())
+}

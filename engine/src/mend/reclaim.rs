@@ -1,0 +1,233 @@
+//! Getting space back: segments that expired as a whole, and segments that are mostly dead.
+//!
+//! Compaction copies what is still pointed to into the shard's lanes, like any other record, waits
+//! until the copies are durable, and only then gives the old file back. A record that cannot be
+//! read keeps its segment: nothing that might be repaired is thrown away.
+//!
+//! A root is held while its record or tombstone is copied, so no put or delete of it can fall
+//! between the look and the copy; the copy's sequence number then tells the truth to a replay.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use lode_world::World;
+
+use crate::{
+    Error, Result,
+    format::{
+        footer::Entry,
+        record::{Kind, MOVED},
+    },
+    index::Place,
+    log::{
+        read, replay,
+        segment::{Segment, State},
+    },
+    shard::{Draft, Shard, add},
+    space::Need,
+};
+
+/// A closed segment is compacted when fewer than this share of its bytes live, in percent.
+const LIVE_PERCENT: u64 = 50;
+/// Segments cut short by restarts are put together when there are this many.
+const SHORT_MAX: usize = 8;
+/// A segment counts as short below this share of a whole one.
+const SHORT_SHARE: u64 = 4;
+
+/// Frees what can be freed.
+pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
+    let _turn = shard.mend.busy.lock(()).await;
+    let epoch = shard.epoch.get();
+    let expired: Vec<_> = pick(shard, |segment| {
+        segment.expired(epoch) && segment.live.get() == 0
+    });
+    for number in expired {
+        free(shard, number).await?;
+    }
+    while let Some(number) = next_candidate(shard) {
+        if shard.stopping.get() || !compact(shard, number).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn pick<W: World>(shard: &Shard<W>, wanted: impl Fn(&Segment<W::File>) -> bool) -> Vec<u32> {
+    let catalog = shard.catalog.borrow();
+    let closed = catalog
+        .segments
+        .values()
+        .filter(|segment| segment.state.get() == State::Closed);
+    closed
+        .filter(|segment| wanted(segment))
+        .map(|segment| segment.number)
+        .collect()
+}
+
+/// The segment that costs least to free, if one is worth it.
+fn next_candidate<W: World>(shard: &Shard<W>) -> Option<u32> {
+    let whole = shard.supply.segment_len();
+    let short = |segment: &Segment<W::File>| segment.file_len.get() < whole / SHORT_SHARE;
+    let worth = |segment: &Segment<W::File>| {
+        !segment.stuck.get() && used(segment) * 100 < segment.file_len.get() * LIVE_PERCENT
+    };
+    let shorts = pick(shard, |segment| short(segment) && !segment.stuck.get());
+    let candidates = match pick(shard, worth) {
+        none if none.is_empty() && shorts.len() >= SHORT_MAX => shorts,
+        candidates => candidates,
+    };
+    let catalog = shard.catalog.borrow();
+    candidates
+        .into_iter()
+        .min_by_key(|number| used(&catalog.segments[number]))
+}
+
+fn used<F>(segment: &Segment<F>) -> u64 {
+    segment.live.get() + segment.tombstones.get()
+}
+
+/// Copies what lives in a segment and frees it; false if something kept it.
+async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
+    let Some(segment) = shard.segment(Place {
+        segment: number,
+        at: 0,
+    }) else {
+        return Ok(false);
+    };
+    let entries = match replay::footer(&segment).await {
+        Some(footer) => footer.entries,
+        None => replay::walk(&segment).await.entries,
+    };
+    let mut tombstones = 0;
+    for entry in &entries {
+        match entry.header.kind {
+            Kind::Delete | Kind::Abandon => {
+                tombstones += u64::from(move_tombstone(shard, &segment, entry).await?);
+            }
+            _ => move_record(shard, &segment, entry).await?,
+        }
+        if shard.stopping.get() {
+            return Ok(false);
+        }
+    }
+    if segment.live.get() > 0 {
+        tracing::warn!(segment = %segment.path.display(), live = segment.live.get(), "segment keeps records that could not be moved");
+        segment.stuck.set(true);
+        return Ok(true);
+    }
+    // Tombstones alone, moved from one young segment to the next, would go round for ever.
+    drop(segment);
+    free(shard, number).await?;
+    Ok(tombstones < u64::try_from(entries.len()).expect("64-bit"))
+}
+
+/// Copies a record if it is pointed to.
+async fn move_record<W: World>(
+    shard: &Rc<Shard<W>>,
+    segment: &Rc<Segment<W::File>>,
+    entry: &Entry,
+) -> Result<()> {
+    let header = &entry.header;
+    let _held = match header.kind {
+        Kind::Single | Kind::Manifest => Some(shard.roots.lock(header.root).await),
+        _ => None,
+    };
+    if !shard.points_to(entry, segment.number) {
+        return Ok(());
+    }
+    let (header, payload) = match read::record(segment, entry.at, header.payload_len()).await {
+        Ok((header, payload)) => (header, payload.share()),
+        Err(error) => {
+            // The error is counted and logged; the record stays where it is, to be found again.
+            let Error::Corrupt { .. } = shard.fault(error, header.root, header.detail) else {
+                return Ok(());
+            };
+            return Ok(());
+        }
+    };
+    let draft = Draft {
+        kind: header.kind,
+        flags: MOVED,
+        blob: header.blob,
+        detail: header.detail,
+        expiry: header.expiry,
+        root: header.root,
+        check: header.check,
+        payload,
+    };
+    let copy = shard.append(draft, Need::Mend).await?;
+    if shard.points_to(entry, segment.number) {
+        add(&shard.count.moved, copy.header.total_len());
+        copy.apply();
+    }
+    Ok(())
+}
+
+/// Copies a tombstone while something older than it may still be in the log and its root is not
+/// here again; whether it was copied.
+async fn move_tombstone<W: World>(
+    shard: &Rc<Shard<W>>,
+    segment: &Rc<Segment<W::File>>,
+    entry: &Entry,
+) -> Result<bool> {
+    let header = &entry.header;
+    let _held = shard.roots.lock(header.root).await;
+    let original = if header.detail == 0 {
+        header.sequence
+    } else {
+        header.detail
+    };
+    let needed = {
+        let catalog = shard.catalog.borrow();
+        let others = catalog
+            .segments
+            .values()
+            .filter(|other| other.number != segment.number);
+        let older = others
+            .filter(|other| other.first.get() != 0 && other.first.get() < original)
+            .count()
+            > 0;
+        let back = header.kind == Kind::Delete && catalog.index.get(&header.root).is_some();
+        older && !back && !shard.expired(header.expiry)
+    };
+    if !needed {
+        return Ok(false);
+    }
+    let draft = Draft {
+        kind: header.kind,
+        flags: MOVED,
+        blob: header.blob,
+        detail: original,
+        expiry: header.expiry,
+        root: header.root,
+        check: *blake3::hash(&[]).as_bytes(),
+        payload: Bytes::new(),
+    };
+    shard.append(draft, Need::Mend).await?.apply();
+    Ok(true)
+}
+
+/// Takes a segment that nothing points to out of the shard and gives its file back.
+async fn free<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<()> {
+    let Some(mut segment) = shard.catalog.borrow_mut().segments.remove(&number) else {
+        return Ok(());
+    };
+    // Readers that found it before it was taken out still hold it.
+    let segment = loop {
+        match Rc::try_unwrap(segment) {
+            Ok(segment) => break segment,
+            Err(shared) => segment = shared,
+        }
+        shard.world.sleep(std::time::Duration::from_millis(1)).await;
+    };
+    shard.supply.give_back(segment).await
+}
+
+/// Drops what has expired by `epoch` and frees its segments.
+pub(crate) async fn set_epoch<W: World>(shard: &Rc<Shard<W>>, epoch: u32) -> Result<()> {
+    if epoch > shard.epoch.get() {
+        shard.epoch.set(epoch);
+        shard.catalog.borrow_mut().drop_expired(epoch);
+    }
+    run(shard).await
+}

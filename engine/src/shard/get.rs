@@ -1,0 +1,308 @@
+//! Bytes out: found, read in one read, verified before the first of them leaves.
+
+use std::{collections::BTreeSet, ops::Range, rc::Rc};
+
+use bytes::Bytes;
+use lode_proofs::{BlobShape, ChunkProof, ChunkRun, ProofPlan, fold_roots};
+use lode_world::World;
+
+use super::{Shard, add};
+use crate::{
+    Error, Result, Root,
+    format::{
+        manifest::{self, GROUP},
+        record::{Header, Kind},
+    },
+    index::{Found, Long, Place},
+    log::read::{self, ReadError},
+    pool::ChunkBuf,
+    store::BlobInfo,
+};
+
+/// A record to read: where it is and what it must say of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub place: Place,
+    pub kind: Kind,
+    /// Blob number, for parts of longer blobs.
+    pub blob: u64,
+    pub detail: u64,
+    pub len: usize,
+}
+
+impl<W: World> Shard<W> {
+    /// The blob of a root.
+    pub(crate) fn stat(&self, root: Root) -> Option<BlobInfo> {
+        let catalog = self.catalog.borrow();
+        let found = catalog
+            .index
+            .get(&root)
+            .filter(|found| !self.expired(found.expiry()))?;
+        let expiry = Some(found.expiry()).filter(|expiry| *expiry != 0);
+        Some(BlobInfo {
+            root,
+            size: found.size(),
+            expiry,
+        })
+    }
+
+    /// Bytes `range` of chunk `chunk` of a blob; none if the blob is not here.
+    pub(crate) async fn read(
+        self: Rc<Self>,
+        root: Root,
+        chunk: u64,
+        range: Range<usize>,
+    ) -> Result<Option<Bytes>> {
+        let Some(wanted) = self.chunk_of(&root, chunk) else {
+            return Ok(None);
+        };
+        let whole = range == (0..wanted.len);
+        let read = loop {
+            let wanted = self.chunk_of(&root, chunk);
+            let Some(wanted) = wanted else {
+                return Ok(None);
+            };
+            let result = if whole {
+                self.record(wanted, &root).await.map(|(_, payload)| payload)
+            } else {
+                self.part_of(wanted, &range).await
+            };
+            match result {
+                Ok(payload) => break payload,
+                // Compaction may have moved the record while it was read.
+                Err(_)
+                    if self
+                        .chunk_of(&root, chunk)
+                        .is_none_or(|now| now.place != wanted.place) => {}
+                Err(error) => return Err(self.fault(error, root, chunk)),
+            }
+        };
+        add(&self.count.reads, 1);
+        add(
+            &self.count.read_bytes,
+            u64::try_from(range.len()).expect("64-bit"),
+        );
+        Ok(Some(read.share()))
+    }
+
+    /// The record of a chunk.
+    fn chunk_of(&self, root: &Root, chunk: u64) -> Option<Wanted> {
+        let catalog = self.catalog.borrow();
+        let found = catalog
+            .index
+            .get(root)
+            .filter(|found| !self.expired(found.expiry()))?;
+        if chunk >= manifest::chunks(found.size()) {
+            return None;
+        }
+        let len = manifest::chunk_len(found.size(), chunk);
+        Some(match found {
+            Found::Single { place, .. } => Wanted {
+                place,
+                kind: Kind::Single,
+                blob: 0,
+                detail: 0,
+                len,
+            },
+            Found::Long { long, .. } => chunk_of(long, chunk),
+        })
+    }
+
+    /// Reads a record whole and checks that it is the one that is wanted.
+    pub(crate) async fn record(
+        &self,
+        wanted: Wanted,
+        root: &Root,
+    ) -> std::result::Result<(Header, ChunkBuf), ReadError> {
+        let segment = self
+            .segment(wanted.place)
+            .ok_or(ReadError::Damaged("its segment is missing"))?;
+        let (header, payload) =
+            read::record(&segment, u64::from(wanted.place.at), wanted.len).await?;
+        let same_root =
+            wanted.kind != Kind::Single && wanted.kind != Kind::Manifest || header.root == *root;
+        let same = header.kind == wanted.kind
+            && header.blob == wanted.blob
+            && header.detail == wanted.detail;
+        if same && same_root {
+            Ok((header, payload))
+        } else {
+            Err(ReadError::Damaged("another record is in its place"))
+        }
+    }
+
+    async fn part_of(
+        &self,
+        wanted: Wanted,
+        range: &Range<usize>,
+    ) -> std::result::Result<ChunkBuf, ReadError> {
+        let segment = self
+            .segment(wanted.place)
+            .ok_or(ReadError::Damaged("its segment is missing"))?;
+        read::part(
+            &segment,
+            u64::from(wanted.place.at),
+            range.start,
+            range.len(),
+        )
+        .await
+    }
+
+    /// The error for a read that failed; damage is counted and told to the operator.
+    pub(crate) fn fault(&self, error: ReadError, root: Root, chunk: u64) -> Error {
+        match error {
+            ReadError::Damaged(why) => {
+                add(&self.count.corrupt, 1);
+                tracing::error!(shard = self.id, %root, chunk, why, "stored bytes are damaged");
+                Error::Corrupt { root, chunk, why }
+            }
+            ReadError::Io(error) => {
+                add(&self.count.corrupt, 1);
+                Error::io(&self.dir)(error)
+            }
+        }
+    }
+
+    /// Proof that a chunk belongs to a blob; none if the blob is not here.
+    pub(crate) async fn prove(
+        self: Rc<Self>,
+        root: Root,
+        chunk: u64,
+    ) -> Result<Option<ChunkProof>> {
+        let Some(info) = self.stat(root) else {
+            return Ok(None);
+        };
+        let shape = BlobShape::new(info.size).map_err(|_| Error::Empty)?;
+        let out = |_| Error::OutOfRange {
+            start: chunk,
+            end: chunk + 1,
+            size: shape.chunks(),
+        };
+        let plan = ProofPlan::new(shape, chunk).map_err(out)?;
+        let Some(roots) = self.roots_of(root, &plan).await? else {
+            return Ok(None);
+        };
+        let proof = plan.prove(|run| roots.of(run).ok_or(()));
+        match proof {
+            Ok(proof) if proof.blob().root == root => Ok(Some(proof)),
+            _ => Err(self.fault(
+                ReadError::Damaged("stored roots do not make the blob's root"),
+                root,
+                chunk,
+            )),
+        }
+    }
+
+    /// Every stored root that a proof needs.
+    async fn roots_of(&self, root: Root, plan: &ProofPlan) -> Result<Option<Roots>> {
+        let (wanted, groups) = {
+            let catalog = self.catalog.borrow();
+            match catalog.index.get(&root) {
+                None => return Ok(None),
+                Some(Found::Single { .. }) => {
+                    return Ok(Some(Roots {
+                        top: vec![root],
+                        ..Roots::default()
+                    }));
+                }
+                Some(Found::Long { long, .. }) => (manifest_of(long), groups_for(long, plan)),
+            }
+        };
+        let (_, payload) = self
+            .record(wanted, &root)
+            .await
+            .map_err(|error| self.fault(error, root, 0))?;
+        let grouped = manifest::groups(wanted.detail) > 0;
+        let mut roots = Roots {
+            top: manifest::decode(payload.bytes()),
+            grouped,
+            groups: Vec::new(),
+        };
+        for wanted in groups {
+            let read = self.record(wanted, &root).await;
+            let (_, payload) =
+                read.map_err(|error| self.fault(error, root, wanted.detail * GROUP))?;
+            roots
+                .groups
+                .push((wanted.detail, manifest::decode(payload.bytes())));
+        }
+        Ok(Some(roots))
+    }
+}
+
+/// A longer blob's manifest record.
+pub(crate) fn manifest_of(long: &Long) -> Wanted {
+    Wanted {
+        place: long.manifest,
+        kind: Kind::Manifest,
+        blob: long.blob,
+        detail: long.size,
+        len: manifest::encoded_len(long.size),
+    }
+}
+
+/// A longer blob's group record.
+pub(crate) fn group_of(long: &Long, group: u64) -> Wanted {
+    Wanted {
+        place: long.group(group),
+        kind: Kind::Group,
+        blob: long.blob,
+        detail: group,
+        len: manifest::GROUP_LEN,
+    }
+}
+
+/// A longer blob's chunk record.
+pub(crate) fn chunk_of(long: &Long, chunk: u64) -> Wanted {
+    let len = manifest::chunk_len(long.size, chunk);
+    Wanted {
+        place: long.chunk(chunk),
+        kind: Kind::Chunk,
+        blob: long.blob,
+        detail: chunk,
+        len,
+    }
+}
+
+/// The group records whose chunk roots a proof needs.
+fn groups_for(long: &Long, plan: &ProofPlan) -> Vec<Wanted> {
+    if manifest::groups(long.size) == 0 {
+        return Vec::new();
+    }
+    let runs = plan.runs().into_iter().filter(|run| run.count < GROUP);
+    let groups: BTreeSet<u64> = runs.map(|run| run.first / GROUP).collect();
+    groups
+        .into_iter()
+        .map(|group| group_of(long, group))
+        .collect()
+}
+
+/// Stored roots of a blob.
+#[derive(Default)]
+struct Roots {
+    /// Chunk roots, or group roots where there are groups.
+    top: Vec<Root>,
+    grouped: bool,
+    /// Chunk roots of some groups.
+    groups: Vec<(u64, Vec<Root>)>,
+}
+
+impl Roots {
+    /// Root of a run of chunks.
+    fn of(&self, run: ChunkRun) -> Option<Root> {
+        let (roots, first, count) = match (self.grouped, run.count >= GROUP) {
+            (false, _) => (&self.top, run.first, run.count),
+            (true, true) => (&self.top, run.first / GROUP, run.count / GROUP),
+            (true, false) => {
+                let (_, roots) = self
+                    .groups
+                    .iter()
+                    .find(|(group, _)| *group == run.first / GROUP)?;
+                (roots, run.first % GROUP, run.count)
+            }
+        };
+        let first = usize::try_from(first).ok()?;
+        let end = first.checked_add(usize::try_from(count).ok()?)?;
+        fold_roots(roots.get(first..end)?)
+    }
+}

@@ -1,0 +1,402 @@
+//! A shard's start: checkpoint, then the log after it, then ready. And its stop.
+//!
+//! ```text
+//!  names ─► checkpoint ─► segments it covers: opened, not read
+//!                    └──► other segments: footer, or a walk ─► records in order ─► catalog
+//!                                                    └─► walked ones get their footer
+//! ```
+//! A segment without a footer is synced before it is read: after a killed process, what it wrote
+//! may sit in the drive's cache, and whoever is told that it is stored must be able to rely on it.
+
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use lode_world::{Disk, File, Open, World};
+
+use super::{Count, Shard};
+use crate::{
+    Error, Result,
+    catalog::Catalog,
+    format::{
+        checkpoint::SegmentItem,
+        footer::Entry,
+        frame::FrameHead,
+        page::{self, PAGE},
+        segment::{HEADER_PAGES, SegmentHead},
+        superblock::Superblock,
+    },
+    index::Place,
+    log::{
+        close,
+        lane::Counters,
+        replay,
+        segment::{self, Segment, State},
+        supply::Supply,
+    },
+    mend::checkpoint,
+    space::Space,
+    wait::{Bell, Credit, KeyLock},
+};
+
+/// What a shard needs to know of its store.
+pub(crate) struct Setup<W: World> {
+    pub world: W,
+    pub dir: PathBuf,
+    pub id: u16,
+    pub superblock: Superblock,
+    pub space: Rc<Space<W>>,
+    pub ingest_credit: u64,
+}
+
+/// A segment whose records have to be replayed.
+struct Source<F> {
+    segment: Rc<Segment<F>>,
+    /// First sequence number.
+    first: u64,
+    /// Its records; read when their turn comes.
+    entries: Option<VecDeque<Entry>>,
+    /// It was walked and needs a footer of these entries after this page.
+    walked: Option<(u32, Vec<Entry>)>,
+}
+
+impl<W: World> Shard<W> {
+    /// Opens (or makes) the shard in its directory.
+    pub(crate) async fn open(setup: Setup<W>) -> Result<Rc<Shard<W>>> {
+        let started = setup.world.now();
+        let disk = setup.world.disk();
+        disk.make_dir(&setup.dir)
+            .await
+            .map_err(Error::io(&setup.dir))?;
+        let shard = Rc::new(Shard::empty(setup));
+        let names = disk.list(&shard.dir).await.map_err(Error::io(&shard.dir))?;
+        let covered = checkpoint::load(&shard, &names).await?;
+        let sources = shard.open_segments(&names, covered.as_ref()).await?;
+        shard.catalog.borrow_mut().count_live();
+        let walked = shard
+            .replay(sources, covered.map_or(0, |covered| covered.sequence))
+            .await?;
+        shard.settle(walked).await?;
+        let spent = shard.world.now() - started;
+        shard
+            .count
+            .replay_micros
+            .set(u64::try_from(spent.as_micros()).unwrap_or(u64::MAX));
+        Ok(shard)
+    }
+
+    fn empty(setup: Setup<W>) -> Shard<W> {
+        let Setup {
+            world,
+            dir,
+            id,
+            superblock,
+            space,
+            ingest_credit,
+        } = setup;
+        let keys = [world.random(), world.random()];
+        let supply = Supply::new(
+            world.clone(),
+            dir.clone(),
+            id,
+            superblock.store,
+            superblock.segment_len,
+            Rc::clone(&space),
+        );
+        Shard {
+            id,
+            dir,
+            catalog: RefCell::new(Catalog::new(keys)),
+            supply,
+            space,
+            lanes: RefCell::new(BTreeMap::new()),
+            lane_change: KeyLock::default(),
+            ready: RefCell::new(BTreeMap::new()),
+            preparing: RefCell::new(BTreeSet::new()),
+            closing: Cell::new(0),
+            closed: Bell::default(),
+            roots: KeyLock::default(),
+            writers: KeyLock::default(),
+            sessions: RefCell::new(BTreeMap::new()),
+            ingest: Credit::new(ingest_credit),
+            counters: Rc::new(Counters::default()),
+            count: Count::default(),
+            epoch: Cell::new(superblock.epoch),
+            stopping: Cell::new(false),
+            unsettled: RefCell::new(BTreeSet::new()),
+            mend: crate::mend::State::new(),
+            world,
+        }
+    }
+
+    /// Opens every segment file; returns those whose records the checkpoint does not cover.
+    async fn open_segments(
+        &self,
+        names: &[String],
+        covered: Option<&checkpoint::Covered>,
+    ) -> Result<Vec<Source<W::File>>> {
+        let disk = self.world.disk();
+        let mut sources = Vec::new();
+        for name in names {
+            let path = self.dir.join(name);
+            let Some(number) = segment::number(name) else {
+                if name.starts_with("free-") {
+                    let len = self.file_len(&path).await?;
+                    self.supply.found_free(path, len).await?;
+                }
+                continue;
+            };
+            self.supply.seen(number);
+            let file = disk
+                .open(&path, Open::Write)
+                .await
+                .map_err(Error::io(&path))?;
+            let len = file.len().await.map_err(Error::io(&path))?;
+            if let Some(item) = covered.and_then(|covered| covered.segments.get(&number)) {
+                self.adopt(covered_segment(item, file, path, len));
+                continue;
+            }
+            match self.identify(&file, &path, number, len).await? {
+                Some(segment) => sources.push(self.source(segment).await?),
+                None => {
+                    drop(file);
+                    self.supply
+                        .discard(&path, number, len == self.supply.segment_len())
+                        .await?;
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    async fn file_len(&self, path: &Path) -> Result<u64> {
+        let file = self
+            .world
+            .disk()
+            .open(path, Open::Read)
+            .await
+            .map_err(Error::io(path))?;
+        file.len().await.map_err(Error::io(path))
+    }
+
+    fn adopt(&self, segment: Segment<W::File>) {
+        self.catalog
+            .borrow_mut()
+            .segments
+            .insert(segment.number, Rc::new(segment));
+    }
+
+    /// Who a segment file is; none if no record was ever acknowledged in it.
+    async fn identify(
+        &self,
+        file: &W::File,
+        path: &Path,
+        number: u32,
+        len: u64,
+    ) -> Result<Option<Segment<W::File>>> {
+        let pages = (len / 4096).min(u64::from(HEADER_PAGES) + 1);
+        if pages <= u64::from(HEADER_PAGES) {
+            return Ok(None);
+        }
+        let head_len = usize::try_from(pages).expect("three") * PAGE;
+        let bytes = file.read(0, head_len).await.map_err(Error::io(path))?;
+        let head = SegmentHead::decode(bytes.as_ref());
+        let (tag, bucket) = match head {
+            Some(head) if head.segment == number && head.shard == self.id => {
+                (head.tag, head.bucket)
+            }
+            // Taken from the free files, and the crash came before its new header.
+            Some(_) => return Ok(None),
+            None => match tag_of_first_frame(&bytes.as_ref()[2 * PAGE..], number) {
+                Some(tag) => (tag, 0),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(Segment::new(
+            number,
+            tag,
+            bucket,
+            file.clone(),
+            path.to_path_buf(),
+            len,
+        )))
+    }
+
+    /// Takes a segment as a source: by its footer, which is read when its turn comes, or by a walk.
+    async fn source(&self, segment: Segment<W::File>) -> Result<Source<W::File>> {
+        let segment = Rc::new(segment);
+        self.catalog
+            .borrow_mut()
+            .segments
+            .insert(segment.number, Rc::clone(&segment));
+        if let Some(first) = replay::first_sequence(&segment).await {
+            segment.state.set(State::Closed);
+            return Ok(Source {
+                segment,
+                first,
+                entries: None,
+                walked: None,
+            });
+        }
+        let mut source = Source {
+            segment,
+            first: 0,
+            entries: None,
+            walked: None,
+        };
+        self.walk(&mut source).await?;
+        Ok(source)
+    }
+
+    /// Reads a source's records page by page.
+    async fn walk(&self, source: &mut Source<W::File>) -> Result<()> {
+        let segment = &source.segment;
+        if !crate::planted::is(crate::planted::Bug::ReplayWithoutSync) {
+            segment
+                .file
+                .sync()
+                .await
+                .map_err(Error::io(&segment.path))?;
+        }
+        let walked = replay::walk(segment).await;
+        super::add(&self.count.torn, walked.torn_bytes);
+        if walked.rotten_pages > 0 {
+            super::add(&self.count.corrupt, walked.rotten_pages);
+            tracing::error!(
+                segment = %segment.path.display(), pages = walked.rotten_pages,
+                "acknowledged pages are damaged; the records in them are lost here"
+            );
+        }
+        source.first = walked
+            .entries
+            .first()
+            .map_or(0, |entry| entry.header.sequence);
+        source.entries = Some(walked.entries.iter().copied().collect());
+        source.walked = Some((walked.end_page, walked.entries));
+        Ok(())
+    }
+
+    /// Reads the records of a source whose turn has come.
+    async fn load(&self, source: &mut Source<W::File>) -> Result<()> {
+        match replay::footer(&source.segment).await {
+            Some(footer) => source.entries = Some(footer.entries.into()),
+            // Its head was whole, the rest is not: the frames tell the same.
+            None => self.walk(source).await?,
+        }
+        Ok(())
+    }
+
+    /// Applies all records from `from` on, in sequence. Returns the sources that were walked.
+    async fn replay(
+        &self,
+        mut sources: Vec<Source<W::File>>,
+        from: u64,
+    ) -> Result<Vec<Source<W::File>>> {
+        let mut heap: BinaryHeap<_> = sources
+            .iter()
+            .zip(0_usize..)
+            .map(|(source, index)| Reverse((source.first, index)))
+            .collect();
+        let mut steps = 0_u32;
+        while let Some(Reverse((_, index))) = heap.pop() {
+            let source = &mut sources[index];
+            if source.entries.is_none() {
+                self.load(source).await?;
+                source
+                    .entries
+                    .iter()
+                    .flatten()
+                    .for_each(|entry| source.segment.note(entry));
+            }
+            let entries = source.entries.as_mut().expect("it was just loaded");
+            if let Some(entry) = entries.pop_front()
+                && entry.header.sequence >= from
+            {
+                let at = u32::try_from(entry.at).expect("segments are below 4 GiB");
+                self.catalog.borrow_mut().apply(
+                    &entry.header,
+                    Place {
+                        segment: source.segment.number,
+                        at,
+                    },
+                );
+            }
+            if let Some(next) = entries.front() {
+                heap.push(Reverse((next.header.sequence, index)));
+            }
+            steps += 1;
+            if steps.is_multiple_of(1024) {
+                self.world.breathe().await;
+            }
+        }
+        sources.retain(|source| source.walked.is_some());
+        Ok(sources)
+    }
+
+    /// Ends the start: footers for walked segments, and nothing left that nobody can finish.
+    async fn settle(&self, walked: Vec<Source<W::File>>) -> Result<()> {
+        for Source {
+            segment, walked, ..
+        } in walked
+        {
+            let (page, entries) = walked.expect("only walked sources are left");
+            if entries.is_empty() {
+                self.catalog.borrow_mut().segments.remove(&segment.number);
+                if let Some(segment) = Rc::into_inner(segment) {
+                    self.supply.give_back(segment).await?;
+                }
+                continue;
+            }
+            close::close(&segment, entries, page)
+                .await
+                .map_err(Error::io(&segment.path))?;
+        }
+        let mut catalog = self.catalog.borrow_mut();
+        let undeclared = catalog
+            .uploads
+            .iter()
+            .filter(|(_, upload)| upload.declared.is_none());
+        let undeclared: Vec<u64> = undeclared.map(|(blob, _)| *blob).collect();
+        for blob in undeclared {
+            catalog.forget(blob);
+        }
+        catalog.drop_expired(self.epoch.get());
+        let lost = catalog.lost();
+        if lost > 0 {
+            super::add(&self.count.corrupt, lost);
+            tracing::error!(
+                shard = self.id,
+                records = lost,
+                "records point to segment files that are missing"
+            );
+        }
+        Ok(())
+    }
+
+    /// Stops taking bytes, waits for what is on its way, closes segments and writes a checkpoint.
+    pub(crate) async fn close(self: Rc<Self>) -> Result<()> {
+        self.stopping.set(true);
+        self.close_lanes().await;
+        self.drop_ready().await?;
+        checkpoint::write(&self).await
+    }
+}
+
+fn covered_segment<F>(item: &SegmentItem, file: F, path: PathBuf, len: u64) -> Segment<F> {
+    let segment = Segment::new(item.number, item.tag, item.bucket, file, path, len);
+    segment.remember(item);
+    segment.state.set(State::Closed);
+    segment
+}
+
+/// The tag of a segment whose header pages are damaged, from its first frame.
+fn tag_of_first_frame(page: &[u8], number: u32) -> Option<u64> {
+    let place = page::open(page).ok()?;
+    let head = FrameHead::decode(page)?;
+    (place.kind == page::Kind::FrameHead && place.page == HEADER_PAGES && head.segment == number)
+        .then_some(place.tag)
+}

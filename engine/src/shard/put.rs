@@ -1,0 +1,75 @@
+//! A blob of one chunk in: one record, one acknowledgement.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use lode_world::World;
+
+use super::{Draft, Shard};
+use crate::{Error, Result, Root, format::record::Kind, space::Need, store::Stored};
+
+impl<W: World> Shard<W> {
+    /// Stores a blob of one chunk whose root and BLAKE3 the caller has computed.
+    pub(crate) async fn put(
+        self: Rc<Self>,
+        root: Root,
+        check: [u8; 32],
+        payload: Bytes,
+        expiry: u32,
+    ) -> Result<Stored> {
+        self.admit(expiry)?;
+        let size = u64::try_from(payload.len()).expect("64-bit");
+        // While the root is held nobody else puts or deletes it: what the log says last is true.
+        let _held = self.roots.lock(root).await;
+        if self.holds(&root, expiry) {
+            return Ok(Stored {
+                root,
+                size,
+                existed: true,
+            });
+        }
+        let draft = Draft {
+            kind: Kind::Single,
+            flags: 0,
+            blob: 0,
+            detail: 0,
+            expiry,
+            root,
+            check,
+            payload,
+        };
+        self.append(draft, Need::Blob).await?.apply();
+        Ok(Stored {
+            root,
+            size,
+            existed: false,
+        })
+    }
+
+    /// Refuses new bytes while the shard stops, the disk is full, or they are expired already.
+    pub(crate) fn admit(&self, expiry: u32) -> Result<()> {
+        if self.stopping.get() {
+            return Err(Error::Closing);
+        }
+        let now = self.epoch.get();
+        if expiry != 0 && expiry <= now {
+            return Err(Error::Expired { expiry, now });
+        }
+        self.space.admit()
+    }
+
+    /// Whether the blob is here for at least as long as asked.
+    pub(crate) fn holds(&self, root: &Root, expiry: u32) -> bool {
+        let catalog = self.catalog.borrow();
+        let Some(found) = catalog.index.get(root) else {
+            return false;
+        };
+        let term = |expiry: u32| if expiry == 0 { u32::MAX } else { expiry };
+        !self.expired(found.expiry()) && term(found.expiry()) >= term(expiry)
+    }
+
+    /// Whether an expiry epoch has come.
+    pub(crate) fn expired(&self, expiry: u32) -> bool {
+        expiry != 0 && expiry <= self.epoch.get()
+    }
+}

@@ -1,0 +1,346 @@
+//! A longer blob in, chunk by chunk: chunks and groups are durable one by one under a blob number,
+//! and a manifest makes the blob exist, all at once, under its root.
+//!
+//! A session is one writer of one blob number. It ends when its writer has gone and nothing it
+//! sent is on its way any more; an upload that declared no root is forgotten then.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use lode_proofs::fold_roots;
+use lode_world::World;
+
+use super::{Draft, Shard};
+use crate::{
+    Error, Result, Root,
+    format::{
+        manifest::{self, GROUP},
+        record::Kind,
+    },
+    space::Need,
+    store::{Stored, UploadInfo},
+    wait::KeyGuard,
+};
+
+/// One writer of one upload.
+#[derive(Default)]
+pub(crate) struct Session {
+    /// Keeps other writers of the same declared root out.
+    _writer: Option<KeyGuard<Root>>,
+    /// Records on their way.
+    in_flight: u32,
+    /// The writer has gone.
+    released: bool,
+}
+
+/// Where an upload begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    /// Its blob number.
+    pub blob: u64,
+    /// Roots of the complete groups that are durable.
+    pub groups: Vec<Root>,
+    /// Roots of the durable whole chunks after them, without a gap.
+    pub chunks: Vec<Root>,
+}
+
+/// The answer to a declared upload.
+pub(crate) enum Begun {
+    /// The blob is here already.
+    Stored(Stored),
+    /// Go on from here.
+    Start(Start),
+}
+
+/// What a chunk or group record carries besides its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartHead {
+    pub kind: Kind,
+    pub blob: u64,
+    pub index: u64,
+    pub expiry: u32,
+    pub root: Root,
+    pub check: [u8; 32],
+}
+
+impl<W: World> Shard<W> {
+    /// Begins an upload of unknown root.
+    pub(crate) async fn begin(self: Rc<Self>, expiry: u32) -> Result<Start> {
+        self.admit(expiry)?;
+        let blob = self.next_blob();
+        self.sessions.borrow_mut().insert(blob, Session::default());
+        Ok(Start {
+            blob,
+            groups: Vec::new(),
+            chunks: Vec::new(),
+        })
+    }
+
+    /// Begins or resumes the upload of a declared root.
+    pub(crate) async fn resume(
+        self: Rc<Self>,
+        root: Root,
+        size: u64,
+        expiry: u32,
+    ) -> Result<Begun> {
+        if self.holds(&root, expiry) {
+            let size = self
+                .catalog
+                .borrow()
+                .index
+                .get(&root)
+                .map_or(size, |found| found.size());
+            return Ok(Begun::Stored(Stored {
+                root,
+                size,
+                existed: true,
+            }));
+        }
+        self.admit(expiry)?;
+        let writer = self
+            .writers
+            .try_lock(root)
+            .ok_or(Error::UploadBusy { root })?;
+        let known = self.catalog.borrow().declared.get(&root).copied();
+        let blob = match known {
+            Some(blob) => self.same_size(blob, size)?,
+            None => self.declare(root, size, expiry).await?,
+        };
+        let session = Session {
+            _writer: Some(writer),
+            ..Session::default()
+        };
+        self.sessions.borrow_mut().insert(blob, session);
+        Ok(Begun::Start(self.start(blob, size, expiry).await?))
+    }
+
+    fn same_size(&self, blob: u64, size: u64) -> Result<u64> {
+        let catalog = self.catalog.borrow();
+        let declared = catalog
+            .uploads
+            .get(&blob)
+            .and_then(|upload| upload.declared);
+        match declared {
+            Some(declared) if declared.size != size => Err(Error::SizeMismatch {
+                want: declared.size,
+                got: size,
+            }),
+            _ => Ok(blob),
+        }
+    }
+
+    async fn declare(self: &Rc<Self>, root: Root, size: u64, expiry: u32) -> Result<u64> {
+        let blob = self.next_blob();
+        let draft = Draft {
+            kind: Kind::Open,
+            flags: 0,
+            blob,
+            detail: size,
+            expiry,
+            root,
+            check: *blake3::hash(&[]).as_bytes(),
+            payload: Bytes::new(),
+        };
+        self.append(draft, Need::Blob).await?.apply();
+        Ok(blob)
+    }
+
+    /// What is durable of an upload. A group whose record a crash kept from being written is
+    /// written now, from the chunk roots.
+    async fn start(self: &Rc<Self>, blob: u64, size: u64, expiry: u32) -> Result<Start> {
+        let prefix = self
+            .catalog
+            .borrow()
+            .uploads
+            .get(&blob)
+            .map_or(0, |upload| upload.prefix());
+        let complete = if manifest::groups(size) > 0 {
+            prefix / GROUP
+        } else {
+            0
+        };
+        let mut groups = Vec::new();
+        for index in 0..complete {
+            let (known, roots) = {
+                let catalog = self.catalog.borrow();
+                let upload = catalog.uploads.get(&blob).expect("the session keeps it");
+                let roots = upload.roots.range(index * GROUP..(index + 1) * GROUP);
+                (
+                    upload.groups.get(&index).map(|held| held.1),
+                    roots.map(|(_, root)| *root).collect::<Vec<_>>(),
+                )
+            };
+            let root = match known {
+                Some(root) => root,
+                None => self.write_group(blob, index, expiry, &roots).await?,
+            };
+            groups.push(root);
+        }
+        let catalog = self.catalog.borrow();
+        let rest = complete * GROUP..prefix;
+        let chunks = catalog
+            .uploads
+            .get(&blob)
+            .map(|upload| upload.roots.range(rest).map(|(_, root)| *root).collect());
+        Ok(Start {
+            blob,
+            groups,
+            chunks: chunks.unwrap_or_default(),
+        })
+    }
+
+    async fn write_group(
+        self: &Rc<Self>,
+        blob: u64,
+        index: u64,
+        expiry: u32,
+        roots: &[Root],
+    ) -> Result<Root> {
+        let (head, payload) = group_part(blob, index, expiry, roots);
+        Rc::clone(self).part(head, payload).await?;
+        Ok(head.root)
+    }
+
+    /// Makes a chunk or group durable.
+    pub(crate) async fn part(self: Rc<Self>, head: PartHead, payload: Bytes) -> Result<()> {
+        match self.sessions.borrow_mut().get_mut(&head.blob) {
+            Some(session) => session.in_flight += 1,
+            None => return Err(Error::Closing),
+        }
+        let draft = Draft {
+            kind: head.kind,
+            flags: 0,
+            blob: head.blob,
+            detail: head.index,
+            expiry: head.expiry,
+            root: head.root,
+            check: head.check,
+            payload,
+        };
+        let result = self
+            .append(draft, Need::Blob)
+            .await
+            .map(|durable| durable.apply());
+        if let Some(session) = self.sessions.borrow_mut().get_mut(&head.blob) {
+            session.in_flight -= 1;
+        }
+        self.end_session(head.blob);
+        result
+    }
+
+    /// Binds a blob whose chunks and groups are durable to its root.
+    pub(crate) async fn finish(
+        self: Rc<Self>,
+        blob: u64,
+        root: Root,
+        size: u64,
+        roots: Vec<Root>,
+        expiry: u32,
+    ) -> Result<Stored> {
+        let _held = self.roots.lock(root).await;
+        if self.holds(&root, expiry) {
+            return Ok(Stored {
+                root,
+                size,
+                existed: true,
+            });
+        }
+        self.complete(blob, size)?;
+        let payload = Bytes::from(manifest::encode(&roots));
+        let check = *blake3::hash(&payload).as_bytes();
+        let draft = Draft {
+            kind: Kind::Manifest,
+            flags: 0,
+            blob,
+            detail: size,
+            expiry,
+            root,
+            check,
+            payload,
+        };
+        self.append(draft, Need::Blob).await?.apply();
+        Ok(Stored {
+            root,
+            size,
+            existed: false,
+        })
+    }
+
+    /// Checks that everything a manifest will point to is durable.
+    fn complete(&self, blob: u64, size: u64) -> Result<()> {
+        let catalog = self.catalog.borrow();
+        let upload = catalog.uploads.get(&blob).ok_or(Error::Closing)?;
+        let chunks = (0..manifest::chunks(size))
+            .all(|index| upload.chunk(index) != crate::index::Place::NONE);
+        let groups = (0..manifest::groups(size)).all(|index| upload.groups.contains_key(&index));
+        assert!(
+            chunks && groups,
+            "a writer finishes after every part was acknowledged"
+        );
+        Ok(())
+    }
+
+    /// The writer has gone.
+    pub(crate) fn release(&self, blob: u64) {
+        if let Some(session) = self.sessions.borrow_mut().get_mut(&blob) {
+            session.released = true;
+        }
+        self.end_session(blob);
+    }
+
+    fn end_session(&self, blob: u64) {
+        let mut sessions = self.sessions.borrow_mut();
+        if sessions
+            .get(&blob)
+            .is_some_and(|session| session.released && session.in_flight == 0)
+        {
+            sessions.remove(&blob);
+            let mut catalog = self.catalog.borrow_mut();
+            if catalog
+                .uploads
+                .get(&blob)
+                .is_some_and(|upload| upload.declared.is_none())
+            {
+                catalog.forget(blob);
+                self.mend.bytes_died();
+            }
+        }
+    }
+
+    /// The unfinished upload of a root.
+    pub(crate) fn upload_info(&self, root: Root) -> Option<UploadInfo> {
+        let catalog = self.catalog.borrow();
+        let upload = catalog.uploads.get(catalog.declared.get(&root)?)?;
+        let declared = upload.declared?;
+        let offset = (upload.prefix() * manifest::CHUNK).min(declared.size);
+        Some(UploadInfo {
+            root,
+            size: declared.size,
+            offset,
+        })
+    }
+}
+
+/// Head and payload of a group record over up to 1024 chunk roots.
+pub(crate) fn group_part(blob: u64, index: u64, expiry: u32, roots: &[Root]) -> (PartHead, Bytes) {
+    let mut payload = manifest::encode(roots);
+    payload.resize(manifest::GROUP_LEN, 0);
+    let whole = payload.len() == roots.len() * 32;
+    let root = if whole {
+        fold_roots(roots).expect("1024 roots")
+    } else {
+        Root::from([0; 32])
+    };
+    let check = *blake3::hash(&payload).as_bytes();
+    (
+        PartHead {
+            kind: Kind::Group,
+            blob,
+            index,
+            expiry,
+            root,
+            check,
+        },
+        Bytes::from(payload),
+    )
+}

@@ -1,0 +1,173 @@
+//! The store's face on a simulated disk without faults: what goes in comes out, also after a stop,
+//! a kill and a power loss.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use lode_engine::{
+    Root,
+    mesh::Mesh,
+    store::{Options, Resumed, Store, Terms},
+};
+use lode_world::sim::{Crash, Faults, Sim, SimWorld};
+
+const CHUNK: usize = 256 * 1024;
+
+fn options() -> Options {
+    Options {
+        segment_len: 2 << 20,
+        shards: 2,
+        scrub_rate: 0,
+        ..Options::new(PathBuf::from("data"), 1)
+    }
+}
+
+async fn open(world: SimWorld) -> Store<SimWorld> {
+    Store::open(world, options(), Mesh::new(1), 0)
+        .await
+        .unwrap()
+}
+
+fn bytes(seed: u8, len: usize) -> Vec<u8> {
+    let mut out = vec![0; len];
+    blake3::Hasher::new()
+        .update(&[seed])
+        .finalize_xof()
+        .fill(&mut out);
+    out
+}
+
+async fn stream(store: &Store<SimWorld>, data: &[u8]) -> Root {
+    let mut upload = store.begin(Terms::default()).await.unwrap();
+    for piece in data.chunks(100_000) {
+        upload.write(piece).await.unwrap();
+    }
+    upload.finish().await.unwrap().root
+}
+
+async fn read_all(store: &Store<SimWorld>, root: Root, size: usize) -> Option<Vec<u8>> {
+    let mut reader = store
+        .read(root, 0..u64::try_from(size).unwrap())
+        .await
+        .unwrap()?;
+    let mut out = Vec::new();
+    while let Some(piece) = reader.next().await {
+        out.extend_from_slice(&piece.unwrap());
+    }
+    Some(out)
+}
+
+/// Blobs of every interesting size survive each way of going down, with their proofs.
+#[test]
+fn what_is_acknowledged_comes_back() {
+    let sizes = [
+        1,
+        255,
+        4096,
+        CHUNK - 1,
+        CHUNK,
+        CHUNK + 1,
+        3 * CHUNK,
+        5 * CHUNK + 777,
+    ];
+    let blobs: Vec<Vec<u8>> = (0..)
+        .zip(sizes)
+        .map(|(seed, len)| bytes(seed, len))
+        .collect();
+    for crash in [None, Some(Crash::Kill), Some(Crash::Power)] {
+        let sim = Sim::new(1, Faults::default());
+        let roots = sim
+            .run(async |world| {
+                let store = open(world).await;
+                let mut roots = Vec::new();
+                for blob in &blobs {
+                    roots.push(stream(&store, blob).await);
+                }
+                let again = store
+                    .put(Bytes::from(blobs[1].clone()), Terms::default())
+                    .await
+                    .unwrap();
+                assert!(again.existed);
+                if crash.is_none() {
+                    store.close().await.unwrap();
+                }
+                roots
+            })
+            .unwrap();
+        if let Some(crash) = crash {
+            sim.crash(crash);
+        }
+        sim.run(async |world| {
+            let store = open(world).await;
+            for (root, blob) in roots.iter().zip(&blobs) {
+                assert_eq!(*root, lode_proofs::blob_tree(blob).unwrap().root());
+                assert_eq!(
+                    read_all(&store, *root, blob.len()).await.as_ref(),
+                    Some(blob)
+                );
+                let last = blob.len().div_ceil(CHUNK) - 1;
+                let proof = store
+                    .prove(*root, u64::try_from(last).unwrap())
+                    .await
+                    .unwrap()
+                    .unwrap();
+                proof.verify(&blob[last * CHUNK..]).unwrap();
+            }
+            let stats = store.stats().await.unwrap();
+            assert_eq!(stats.blobs, 8);
+            assert!(store.delete(roots[0]).await.unwrap());
+            assert!(store.delete(roots[7]).await.unwrap());
+            store.close().await.unwrap();
+        })
+        .unwrap();
+        sim.run(async |world| {
+            let store = open(world).await;
+            assert_eq!(read_all(&store, roots[0], 1).await, None);
+            assert_eq!(read_all(&store, roots[7], 1).await, None);
+            assert_eq!(
+                read_all(&store, roots[6], 3 * CHUNK).await.as_ref(),
+                Some(&blobs[6])
+            );
+        })
+        .unwrap();
+    }
+}
+
+/// An interrupted declared upload goes on at its first missing chunk, also after a power loss.
+#[test]
+fn a_declared_upload_resumes() {
+    let data = bytes(9, 6 * CHUNK + 5);
+    let root = lode_proofs::blob_tree(&data).unwrap().root();
+    let size = u64::try_from(data.len()).unwrap();
+    let sim = Sim::new(3, Faults::default());
+    sim.run(async |world| {
+        let store = open(world).await;
+        let Resumed::Upload(mut upload) = store.resume(root, size, Terms::default()).await.unwrap()
+        else {
+            panic!("nothing is stored yet")
+        };
+        upload.write(&data[..4 * CHUNK + 10]).await.unwrap();
+        upload.flush().await.unwrap();
+        assert_eq!(upload.durable(), u64::try_from(4 * CHUNK).unwrap());
+    })
+    .unwrap();
+    sim.crash(Crash::Power);
+    sim.run(async |world| {
+        let store = open(world).await;
+        let info = store.upload(root).await.unwrap().unwrap();
+        assert_eq!(
+            (info.offset, info.size),
+            (u64::try_from(4 * CHUNK).unwrap(), size)
+        );
+        let Resumed::Upload(mut upload) = store.resume(root, size, Terms::default()).await.unwrap()
+        else {
+            panic!("it is not complete")
+        };
+        let from = usize::try_from(upload.offset()).unwrap();
+        upload.write(&data[from..]).await.unwrap();
+        assert_eq!(upload.finish().await.unwrap().root, root);
+        assert_eq!(read_all(&store, root, data.len()).await, Some(data.clone()));
+        assert!(store.upload(root).await.unwrap().is_none());
+    })
+    .unwrap();
+}
