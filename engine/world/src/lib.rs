@@ -20,8 +20,19 @@
 //! - After a failed write or sync the file's unsynced bytes are unknown for good; do not retry.
 //! - Futures run on the executor that made them: nothing here is `Send`, nothing locks.
 
+mod check;
+pub mod conformance;
+mod launch;
+mod memory;
+pub mod posix;
+mod preflight;
 pub mod sim;
+mod system;
 mod units;
+pub mod uring;
+
+pub use launch::{Running, launch};
+pub use preflight::{Backend, PRIME, Preflight, Warning, preflight};
 
 use std::{future::Future, io, net::SocketAddr, path::Path, time::Duration};
 

@@ -5,6 +5,7 @@
 
 use crate::{
     ALIGN,
+    memory::Aligned,
     units::{in_memory, on_disk},
 };
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
@@ -33,67 +34,54 @@ thread_local! {
 #[derive(Default)]
 struct Spare {
     bytes: usize,
-    by_len: BTreeMap<usize, Vec<Vec<u8>>>,
+    by_len: BTreeMap<usize, Vec<Aligned>>,
 }
 
 impl Spare {
-    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+    fn take(&mut self, len: usize) -> Option<Aligned> {
         let memory = self.by_len.get_mut(&len)?.pop()?;
         self.bytes -= len;
         Some(memory)
     }
 
-    fn keep(&mut self, memory: Vec<u8>) {
-        if self.bytes + memory.len() <= SPARE_BYTES_MAX {
-            self.bytes += memory.len();
-            self.by_len.entry(memory.len()).or_default().push(memory);
+    fn keep(&mut self, mut memory: Aligned) {
+        memory.restore();
+        let len = memory.bytes().len();
+        if self.bytes + len <= SPARE_BYTES_MAX {
+            self.bytes += len;
+            self.by_len.entry(len).or_default().push(memory);
         }
     }
 }
 
-/// Memory aligned to [`ALIGN`]: a window of an ordinary vector. Its first contents are [`JUNK`],
-/// reused or not, since a seed must not depend on what ran before it.
-pub(super) struct Block {
-    memory: Vec<u8>,
-    start: usize,
-    len: usize,
-}
+/// Memory that a write came from. Its first contents are [`JUNK`], reused or not, since a seed
+/// must not depend on what ran before it.
+pub(super) struct Block(Aligned);
 
 impl Block {
     pub(super) fn new(len: usize) -> Self {
-        let spare = SPARE.with_borrow_mut(|spare| spare.take(len + ALIGN));
-        let memory = spare.map_or_else(
-            || vec![JUNK; len + ALIGN],
-            |mut memory| {
-                memory.fill(JUNK);
-                memory
-            },
-        );
-        let start = memory.as_ptr().align_offset(ALIGN);
-        Self { memory, start, len }
+        let spare = SPARE.with_borrow_mut(|spare| spare.take(len));
+        let mut memory = spare.unwrap_or_else(|| Aligned::new(len));
+        memory.bytes_mut().fill(JUNK);
+        Self(memory)
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.memory[self.start..self.start + self.len]
+        self.0.bytes()
     }
 
     pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.len]
+        self.0.bytes_mut()
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
-        assert!(
-            len <= self.len,
-            "truncate to {len} bytes would grow a buffer of {}",
-            self.len
-        );
-        self.len = len;
+        self.0.truncate(len);
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let memory = std::mem::take(&mut self.memory);
+        let memory = std::mem::take(&mut self.0);
         // While a thread ends its spare memory may be gone before its last block.
         let _ = SPARE.try_with(|spare| spare.borrow_mut().keep(memory));
     }
@@ -192,7 +180,7 @@ impl Pages {
     /// from page `first` on.
     pub(super) fn land(&mut self, at: u64, block: &Rc<Block>, mask: &Mask, first: u64) -> u64 {
         let mut filled = 0;
-        for index in 0..block.len / ALIGN {
+        for index in 0..block.bytes().len() / ALIGN {
             let page = at / PAGE + on_disk(index);
             let sectors = mask.page(index);
             if sectors == [false; ALIGN / SECTOR] {

@@ -202,7 +202,7 @@ impl Trace {
     /// The last events, one a line, oldest first.
     pub(super) fn text(&self) -> String {
         let skipped = self.events - crate::units::on_disk(self.log.len());
-        let mut text = format!("({skipped} earlier events)\n");
+        let mut text = format!("({skipped} earlier events; numbers in hexadecimal)\n");
         for (now, event) in &self.log {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{:>12} us  {event:x?}", now.as_micros());

@@ -7,7 +7,7 @@ use super::{
     op::{Handle, Op, Outcome},
     pages::Block,
 };
-use crate::{ALIGN, Buf, Disk, File, Open, Queue, Space, World, units::on_disk};
+use crate::{Buf, Disk, File, Open, Queue, Space, World, check, units::on_disk};
 use std::{
     cell::{RefCell, RefMut},
     future::Future,
@@ -18,9 +18,6 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-
-/// The largest write buffer, as [`File::alloc`] promises.
-const BUF_LEN_MAX: usize = 1 << 20;
 
 /// Seconds since the epoch when a simulation begins: a day in 2026.
 const EPOCH_SECS: u64 = 1_790_000_000;
@@ -270,16 +267,12 @@ impl File for SimFile {
     type Read = Vec<u8>;
 
     fn alloc(&self, len: usize) -> SimBuf {
-        check_range(0, len);
-        assert!(
-            len <= BUF_LEN_MAX,
-            "a buffer of {len} bytes is larger than {BUF_LEN_MAX}"
-        );
+        check::buffer(len);
         SimBuf(Block::new(len))
     }
 
     fn read(&self, at: u64, len: usize) -> impl Future<Output = io::Result<Vec<u8>>> + 'static {
-        check_range(at, len);
+        check::range(at, len);
         let asked = self.world.clone().ask(Op::Read {
             file: self.file(),
             at,
@@ -294,7 +287,7 @@ impl File for SimFile {
     }
 
     fn write(&self, at: u64, buf: SimBuf) -> impl Future<Output = io::Result<()>> + 'static {
-        check_range(at, buf.as_ref().len());
+        check::range(at, buf.as_ref().len());
         self.act(Op::Write {
             file: self.file(),
             at,
@@ -310,7 +303,7 @@ impl File for SimFile {
     }
 
     fn allocate(&self, len: u64) -> impl Future<Output = io::Result<()>> + 'static {
-        check_len(len);
+        check::len(len);
         self.act(Op::Allocate {
             file: self.file(),
             len,
@@ -318,7 +311,7 @@ impl File for SimFile {
     }
 
     fn truncate(&self, len: u64) -> impl Future<Output = io::Result<()>> + 'static {
-        check_len(len);
+        check::len(len);
         self.act(Op::Truncate {
             file: self.file(),
             len,
@@ -353,20 +346,7 @@ impl AsMut<[u8]> for SimBuf {
 
 impl Buf for SimBuf {
     fn truncate(&mut self, len: usize) {
-        check_len(on_disk(len));
+        check::len(on_disk(len));
         self.0.truncate(len);
     }
-}
-
-fn check_range(at: u64, len: usize) {
-    assert!(len > 0, "an IO moves at least one page");
-    check_len(at);
-    check_len(on_disk(len));
-}
-
-fn check_len(len: u64) {
-    assert!(
-        len.is_multiple_of(on_disk(ALIGN)),
-        "{len} is not a multiple of {ALIGN}"
-    );
 }

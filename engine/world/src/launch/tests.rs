@@ -1,0 +1,218 @@
+//! The launcher on every world this machine allows, and the suite on each.
+
+use super::*;
+use crate::{Disk, File, Net, Open, Queue, conformance, preflight};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
+
+/// A directory of its own for a test, removed with it.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new(name: &str) -> Self {
+        // Beside the test's own binary: a real disk as a rule, where /tmp may be memory.
+        let here = std::env::current_exe().unwrap();
+        let dir = here.with_file_name(format!("world-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Runs `act` on each world that this machine allows; says which it skips and why.
+fn on_each_world(name: &str, executors: usize, act: impl Fn(&Preflight)) {
+    for backend in [Backend::Posix, Backend::Uring] {
+        let scratch = Scratch::new(&format!("{name}-{backend}"));
+        match preflight(&[scratch.path().to_owned()], executors, Some(backend)) {
+            Ok(preflight) => act(&preflight),
+            Err(error) => println!("skipped on {backend}: {error}"),
+        }
+    }
+}
+
+type Report = Arc<Mutex<Vec<Result<usize, String>>>>;
+
+#[derive(Clone)]
+struct Suite {
+    dir: PathBuf,
+    report: Report,
+}
+
+impl Program for Suite {
+    async fn run<W: Net>(self, world: W, index: usize) {
+        let dir = self.dir.join(index.to_string());
+        world.disk().make_dir(&dir).await.unwrap();
+        let verdict = async {
+            conformance::all(&world, &dir).await?;
+            conformance::threads(&world).await?;
+            conformance::net(&world).await
+        };
+        let verdict = verdict
+            .await
+            .map(|()| index)
+            .map_err(|breach| breach.to_string());
+        self.report.lock().unwrap().push(verdict);
+    }
+}
+
+/// Both real worlds pass the whole suite, on two executors at once.
+#[test]
+fn real_worlds_conform() {
+    on_each_world("suite", 2, |preflight| {
+        let report = Report::default();
+        let suite = Suite {
+            dir: preflight.dirs[0].clone(),
+            report: Arc::clone(&report),
+        };
+        launch(preflight, suite).unwrap().join().unwrap();
+        let mut report = report.lock().unwrap().clone();
+        report.sort();
+        assert_eq!(report, [Ok(0), Ok(1)], "{}", preflight.backend);
+    });
+}
+
+/// Where executors panic: not at all, in the program, or in a task it spawned.
+#[derive(Clone, Copy, PartialEq)]
+enum Where {
+    Program,
+    Task,
+}
+
+#[derive(Clone)]
+struct Panics(Where);
+
+impl Program for Panics {
+    async fn run<W: Net>(self, world: W, index: usize) {
+        if index == 1 {
+            if self.0 == Where::Program {
+                panic!("on purpose");
+            }
+            world.spawn(Queue::Mend, async { panic!("on purpose") });
+        }
+        if index == 1 {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A panic on an executor, in its program or in a detached task, is an error that names it.
+#[test]
+fn a_panic_names_its_executor() {
+    for place in [Where::Program, Where::Task] {
+        on_each_world("panic", 2, |preflight| {
+            let error = launch(preflight, Panics(place))
+                .unwrap()
+                .join()
+                .unwrap_err();
+            let told = error.to_string();
+            assert!(
+                told.contains("lode-shard-1") && told.contains("on purpose"),
+                "{told}"
+            );
+        });
+    }
+}
+
+#[derive(Clone)]
+struct Leaves {
+    path: PathBuf,
+    names: Arc<Mutex<Vec<String>>>,
+}
+
+impl Program for Leaves {
+    async fn run<W: Net>(self, world: W, index: usize) {
+        let name = std::thread::current().name().unwrap().to_owned();
+        self.names.lock().unwrap().push(name);
+        let path = self.path.join(format!("left-{index}"));
+        let file = world.disk().open(&path, Open::Create).await.unwrap();
+        file.allocate(64 << 20).await.unwrap();
+        for task in 0..64 {
+            let (file, world_) = (file.clone(), world.clone());
+            world.spawn(Queue::Ingest, async move {
+                loop {
+                    let mut buf = file.alloc(1 << 20);
+                    buf.as_mut().fill(7);
+                    if file.write(task << 20, buf).await.is_err() {
+                        return;
+                    }
+                    let _ = file.read(task << 20, 1 << 20).await;
+                    world_.sleep(Duration::from_micros(10)).await;
+                }
+            });
+        }
+        world.sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An executor ends when its program returns, whatever its tasks have in flight; threads are named.
+#[test]
+fn an_executor_ends_under_load() {
+    on_each_world("leaves", 2, |preflight| {
+        let names = Arc::default();
+        let program = Leaves {
+            path: preflight.dirs[0].clone(),
+            names: Arc::clone(&names),
+        };
+        launch(preflight, program).unwrap().join().unwrap();
+        let mut names = names.lock().unwrap().clone();
+        names.sort();
+        assert_eq!(names, ["lode-shard-0", "lode-shard-1"]);
+    });
+}
+
+#[derive(Clone)]
+struct Fresh(PathBuf);
+
+impl Program for Fresh {
+    async fn run<W: Net>(self, world: W, _index: usize) {
+        let file = world.disk().open(&self.0, Open::Create).await.unwrap();
+        let mut buf = file.alloc(4096);
+        buf.as_mut().fill(5);
+        file.write(0, buf).await.unwrap();
+        assert_eq!(file.read(0, 4096).await.unwrap().as_ref(), [5; 4096]);
+    }
+}
+
+/// A read works although the first file that the program opens on the device is new and empty.
+#[test]
+fn a_fresh_directory_is_primed() {
+    on_each_world("fresh", 1, |preflight| {
+        launch(preflight, Fresh(preflight.dirs[0].join("first")))
+            .unwrap()
+            .join()
+            .unwrap();
+    });
+}
+
+/// Executors start together or not at all.
+#[test]
+fn a_start_that_fails_is_an_error() {
+    on_each_world("fails", 2, |preflight| {
+        if preflight.backend == Backend::Posix {
+            return;
+        }
+        let mut preflight = preflight.clone();
+        preflight.dirs.push("/no/such/place".into());
+        let report = Report::default();
+        let suite = Suite {
+            dir: preflight.dirs[0].clone(),
+            report: Arc::clone(&report),
+        };
+        let error = launch(&preflight, suite).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(report.lock().unwrap().is_empty());
+    });
+}
