@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  update ──► pending (8 sectors) ──► row (1024 leaves) ──► chunk root ──┐
-//!  push_chunk_root ──────────────────────────────────────────────────────┤
+//!  push_chunk_root, push_run_root ───────────────────────────────────────┤
 //!                                                                        ▼
 //!                     crown: at most one perfect subtree per height, left to right
 //! ```
@@ -18,7 +18,7 @@ use crate::crown::{Crown, SubmissionNode};
 use crate::hash32::Hash32;
 use crate::keccak::{Backend, keccak256};
 use crate::shape::{
-    BlobShape, CHUNK_HEIGHT, CHUNK_LEN, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK,
+    BlobShape, CHUNK_HEIGHT, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK,
 };
 
 /// What a blob's bytes determine.
@@ -52,6 +52,7 @@ impl BlobTree {
 
     /// Root of the last chunk that holds bytes, over its padded sectors: the
     /// one chunk root that a caller who streams cannot compute before the end.
+    /// `None` if the blob ended with the root of a run.
     #[must_use]
     pub const fn last_chunk_root(&self) -> Option<Hash32> {
         self.last_chunk_root
@@ -158,39 +159,38 @@ impl BlobHasher {
     /// # Errors
     /// [`MidChunk`] unless all bytes so far make whole chunks.
     pub fn push_chunk_root(&mut self, root: Hash32) -> Result<(), MidChunk> {
-        let pending = self.size % CHUNK_LEN_U64;
-        if pending != 0 {
-            return Err(MidChunk { pending });
-        }
-        self.grow(CHUNK_LEN);
-        self.crown.push(CHUNK_HEIGHT, root);
+        self.push_run_root(1, root)?;
         self.last_chunk_root = Some(root);
         Ok(())
     }
 
-    /// Takes the root of the next run of whole chunks (see [`fold_roots`]) in place of their bytes.
+    /// Takes the root of the next run of `chunks` whole chunks (see
+    /// [`fold_roots`](crate::fold_roots)) in place of their bytes: a kept
+    /// group root saves reading and folding its chunk roots.
     ///
     /// # Errors
     /// [`MidChunk`] unless all bytes so far make whole chunks.
     ///
     /// # Panics
-    /// If `chunks` is no power of two, or the run does not begin at a multiple of it.
+    /// If `chunks` is no power of two, or the chunks so far are no multiple of
+    /// it: a caller's bug, as such a run is no subtree.
     pub fn push_run_root(&mut self, chunks: u64, root: Hash32) -> Result<(), MidChunk> {
         let pending = self.size % CHUNK_LEN_U64;
         if pending != 0 {
             return Err(MidChunk { pending });
         }
+        let before = self.size / CHUNK_LEN_U64;
         assert!(chunks.is_power_of_two(), "a run is a perfect subtree");
         assert!(
-            (self.size / CHUNK_LEN_U64).is_multiple_of(chunks),
-            "a run begins at a multiple of its length"
+            before.is_multiple_of(chunks),
+            "a run starts at a multiple of its length"
         );
-        let bytes = chunks.checked_mul(CHUNK_LEN_U64);
-        self.size = bytes
-            .and_then(|bytes| self.size.checked_add(bytes))
-            .expect("no stream reaches 2^64 bytes");
-        let log2 = u8::try_from(chunks.ilog2()).expect("below 64");
-        self.crown.push(CHUNK_HEIGHT + log2, root);
+        let after = before
+            .checked_add(chunks)
+            .and_then(|all| all.checked_mul(CHUNK_LEN_U64));
+        self.size = after.expect("no stream reaches 2^64 bytes");
+        let run_height = u8::try_from(chunks.ilog2()).expect("below 64");
+        self.crown.push(CHUNK_HEIGHT + run_height, root);
         self.last_chunk_root = None;
         Ok(())
     }

@@ -85,6 +85,49 @@ fn chunk_roots_stand_for_their_bytes() {
     }
 }
 
+/// Runs of any length that fits stand for their chunks: however a blob is cut
+/// into aligned runs and a tail, the tree is the same.
+#[test]
+fn run_roots_stand_for_their_chunks() {
+    let mut dice = Dice(6);
+    let roots: Vec<Hash32> = (0..200).map(|_| dice.hash()).collect();
+    for chunks in 1..roots.len() {
+        let tail_len = dice.below(2);
+        let tail = dice.bytes(tail_len);
+        let (mut singly, mut by_runs) = (BlobHasher::new(), BlobHasher::new());
+        roots[..chunks]
+            .iter()
+            .for_each(|root| singly.push_chunk_root(*root).unwrap());
+        let mut at = 0;
+        while at < chunks {
+            let longest = at.trailing_zeros().min((chunks - at).ilog2());
+            let run = 1 << dice.below(1 + usize::try_from(longest).unwrap());
+            let root = fold_roots(&roots[at..at + run]).unwrap();
+            by_runs
+                .push_run_root(u64::try_from(run).unwrap(), root)
+                .unwrap();
+            at += run;
+        }
+        singly.update(&tail);
+        by_runs.update(&tail);
+        let (singly, by_runs) = (singly.finish().unwrap(), by_runs.finish().unwrap());
+        assert_eq!(by_runs.root(), singly.root(), "{chunks} chunks");
+        assert_eq!(by_runs.submission_nodes(), singly.submission_nodes());
+        assert_eq!(by_runs.shape(), singly.shape());
+        let last = singly.last_chunk_root().filter(|_| !tail.is_empty());
+        assert_eq!(by_runs.last_chunk_root(), last, "{chunks} chunks");
+    }
+}
+
+/// A run that is no subtree of the blob is the caller's bug.
+#[test]
+#[should_panic(expected = "a run starts at a multiple of its length")]
+fn a_run_across_subtrees_is_a_bug() {
+    let mut hasher = BlobHasher::new();
+    hasher.push_chunk_root(Hash32([1; 32])).unwrap();
+    let _ = hasher.push_run_root(2, Hash32([2; 32]));
+}
+
 /// A chunk root in the middle of a chunk, also at the edge of a sector or a
 /// group, is refused, and harms nothing.
 #[test]
@@ -191,5 +234,9 @@ fn assert_equals_model(tree: &BlobTree, data: &[u8], context: &str) {
         .chunks(1024)
         .nth((data.len() - 1) / CHUNK_LEN)
         .unwrap();
-    assert_eq!(tree.last_chunk_root(), Some(model::root(last_chunk)), "{context}");
+    assert_eq!(
+        tree.last_chunk_root(),
+        Some(model::root(last_chunk)),
+        "{context}"
+    );
 }
