@@ -68,9 +68,11 @@ impl Input {
 struct Subject<'a> {
     name: String,
     is_peer: bool,
-    root: Box<dyn Fn(&[u8]) -> Hash32 + 'a>,
+    root: Box<RootOf<'a>>,
     rates: Vec<f64>,
 }
+
+type RootOf<'a> = dyn Fn(&[u8]) -> Hash32 + 'a;
 
 impl<'a> Subject<'a> {
     fn new(name: &str, is_peer: bool, root: impl Fn(&[u8]) -> Hash32 + 'a) -> Self {
