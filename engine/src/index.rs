@@ -445,3 +445,7 @@ fn index(slot: u32) -> usize {
 fn index_u32(at: usize) -> u32 {
     u32::try_from(at).expect("a shard holds fewer than 2^32 blobs")
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

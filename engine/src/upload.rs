@@ -32,7 +32,7 @@ pub enum Resumed<W: World> {
     /// The blob is complete and durable already.
     Stored(Stored),
     /// Write from [`Upload::offset`] on.
-    Upload(Upload<W>),
+    Upload(Box<Upload<W>>),
 }
 
 /// A blob on its way in. Holds at most one chunk of its own memory; `write` waits for credit.
@@ -132,7 +132,7 @@ impl<W: World> Upload<W> {
                 Begun::Start(start) => upload.begin(home, start),
             }
         }
-        Ok(Resumed::Upload(upload))
+        Ok(Resumed::Upload(Box::new(upload)))
     }
 
     /// Takes over what is durable of an earlier attempt.

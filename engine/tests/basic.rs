@@ -1,6 +1,8 @@
 //! The store's face on a simulated disk without faults: what goes in comes out, also after a stop,
 //! a kill and a power loss.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::PathBuf;
 
 use bytes::Bytes;

@@ -232,7 +232,7 @@ impl Decoder {
     }
 
     /// The next whole item; none when more bytes are needed or the last item has been read.
-    pub fn next(&mut self) -> Result<Option<Item>, CheckpointError> {
+    pub fn next_item(&mut self) -> Result<Option<Item>, CheckpointError> {
         if self.ended {
             return Ok(None);
         }

@@ -164,8 +164,8 @@ const _: () = assert!(PAYLOAD == 4080);
 pub fn paginate(bytes: &[u8], tag: u64, first: u32, kind: Kind) -> Vec<u8> {
     let pages = bytes.len().div_ceil(PAYLOAD).max(1);
     let mut out = vec![0; pages * PAGE];
-    let mut number = first;
-    for (page, payload) in out.chunks_exact_mut(PAGE).zip(bytes.chunks(PAYLOAD)) {
+    let payloads = out.chunks_exact_mut(PAGE).zip(bytes.chunks(PAYLOAD));
+    for (number, (page, payload)) in (first..).zip(payloads) {
         page[..payload.len()].copy_from_slice(payload);
         stamp(
             page,
@@ -175,7 +175,6 @@ pub fn paginate(bytes: &[u8], tag: u64, first: u32, kind: Kind) -> Vec<u8> {
                 kind,
             },
         );
-        number += 1;
     }
     if bytes.is_empty() {
         stamp(
@@ -193,13 +192,11 @@ pub fn paginate(bytes: &[u8], tag: u64, first: u32, kind: Kind) -> Vec<u8> {
 /// Undoes [`paginate`]: checks every page and joins the payloads.
 pub fn join(pages: &[u8], tag: u64, first: u32, kind: Kind) -> Result<Vec<u8>, PageError> {
     let mut out = Vec::with_capacity(pages.len() / PAGE * PAYLOAD);
-    let mut number = first;
-    for page in pages.chunks(PAGE) {
+    for (number, page) in (first..).zip(pages.chunks(PAGE)) {
         if check(page, tag, number)? != kind {
             return Err(PageError::Kind);
         }
         out.extend_from_slice(&page[..PAYLOAD]);
-        number += 1;
     }
     Ok(out)
 }

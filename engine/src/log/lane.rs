@@ -46,6 +46,9 @@ pub const IN_FLIGHT_MAX: usize = 3;
 /// What a frame's waiters learn.
 pub type Committed = Result<(), Arc<io::Error>>;
 
+/// Buffers of a file that are ready to be written.
+type Buffers<F> = Vec<Ready<<F as File>::Buf>>;
+
 /// A record that is on its way: where it will be, and when it is durable.
 pub struct Appended {
     /// Where the record will be.
@@ -239,7 +242,7 @@ impl<W: World> Lane<W> {
     }
 
     /// Takes the open frame if it is time to close it.
-    fn close_due(&self) -> Option<(Rc<Frame>, Vec<Ready<<W::File as File>::Buf>>)> {
+    fn close_due(&self) -> Option<(Rc<Frame>, Buffers<W::File>)> {
         let mut state = self.state.borrow_mut();
         let frame = state.open.as_ref()?;
         let full = frame.bytes.get() >= FRAME_MAX && state.in_flight.len() < IN_FLIGHT_MAX;
@@ -254,7 +257,7 @@ impl<W: World> Lane<W> {
     }
 
     /// Starts the writes of a frame.
-    fn write(self: &Rc<Self>, frame: &Rc<Frame>, ready: Vec<Ready<<W::File as File>::Buf>>) {
+    fn write(self: &Rc<Self>, frame: &Rc<Frame>, ready: Buffers<W::File>) {
         for Ready { at, buf } in ready {
             frame.writing.set(frame.writing.get() + 1);
             let len = u64::try_from(buf.as_ref().len()).expect("64-bit");
@@ -345,7 +348,7 @@ impl<F: File> LaneState<F> {
         &mut self,
         segment: &Segment<F>,
         sequence: u64,
-        ready: &mut Vec<Ready<F::Buf>>,
+        ready: &mut Buffers<F>,
     ) -> Rc<Frame> {
         if let Some(frame) = &self.open {
             return Rc::clone(frame);

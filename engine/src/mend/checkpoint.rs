@@ -214,7 +214,7 @@ async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered
         };
         loading.tag = Some(tag);
         decoder.feed(&page::join(pages.as_ref(), tag, page, Kind::Checkpoint).ok()?);
-        while let Some(item) = decoder.next().ok()? {
+        while let Some(item) = decoder.next_item().ok()? {
             loading.take(shard, item)?;
         }
         page += u32::try_from(bytes / PAGE_U64).ok()?;

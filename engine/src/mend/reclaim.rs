@@ -7,10 +7,10 @@
 //! A root is held while its record or tombstone is copied, so no put or delete of it can fall
 //! between the look and the copy; the copy's sequence number then tells the truth to a replay.
 
-use std::rc::Rc;
+use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
-use lode_world::World;
+use lode_world::{Queue, World};
 
 use crate::{
     Error, Result,
@@ -25,12 +25,15 @@ use crate::{
     },
     shard::{Draft, Shard, add},
     space::Need,
+    wait::Credit,
 };
 
 /// A closed segment is compacted when fewer than this share of its bytes live, in percent.
 const LIVE_PERCENT: u64 = 50;
 /// Segments cut short by restarts are put together when there are this many.
 const SHORT_MAX: usize = 8;
+/// Bytes of records that are copied at the same time.
+const MOVE_WINDOW: u64 = 8 << 20;
 /// A segment counts as short below this share of a whole one.
 const SHORT_SHARE: u64 = 4;
 
@@ -98,17 +101,9 @@ async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
         Some(footer) => footer.entries,
         None => replay::walk(&segment).await.entries,
     };
-    let mut tombstones = 0;
-    for entry in &entries {
-        match entry.header.kind {
-            Kind::Delete | Kind::Abandon => {
-                tombstones += u64::from(move_tombstone(shard, &segment, entry).await?);
-            }
-            _ => move_record(shard, &segment, entry).await?,
-        }
-        if shard.stopping.get() {
-            return Ok(false);
-        }
+    let moved = move_all(shard, &segment, &entries).await?;
+    if shard.stopping.get() {
+        return Ok(false);
     }
     if segment.live.get() > 0 {
         tracing::warn!(segment = %segment.path.display(), live = segment.live.get(), "segment keeps records that could not be moved");
@@ -118,7 +113,52 @@ async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
     // Tombstones alone, moved from one young segment to the next, would go round for ever.
     drop(segment);
     free(shard, number).await?;
-    Ok(tombstones < u64::try_from(entries.len()).expect("64-bit"))
+    Ok(moved.tombstones < entries.len())
+}
+
+/// What was copied out of a segment.
+#[derive(Default)]
+struct Moved {
+    tombstones: usize,
+    failed: Option<Error>,
+}
+
+/// Copies everything that lives, many records at a time, so that they share commits.
+async fn move_all<W: World>(
+    shard: &Rc<Shard<W>>,
+    segment: &Rc<Segment<W::File>>,
+    entries: &[Entry],
+) -> Result<Moved> {
+    let window = Credit::new(MOVE_WINDOW);
+    let moved = Rc::new(RefCell::new(Moved::default()));
+    for entry in entries {
+        let tombstone = matches!(entry.header.kind, Kind::Delete | Kind::Abandon);
+        if !tombstone && !shard.points_to(entry, segment.number) {
+            continue;
+        }
+        let permit = window.take(entry.header.total_len()).await;
+        if shard.stopping.get() || moved.borrow().failed.is_some() {
+            break;
+        }
+        let (shard, segment, entry) = (Rc::clone(shard), Rc::clone(segment), *entry);
+        let moved = Rc::clone(&moved);
+        shard.world.clone().spawn(Queue::Mend, async move {
+            let result = match tombstone {
+                true => move_tombstone(&shard, &segment, &entry).await,
+                false => move_record(&shard, &segment, &entry).await.map(|()| false),
+            };
+            drop(segment);
+            let mut moved = moved.borrow_mut();
+            match result {
+                Ok(tombstone) => moved.tombstones += usize::from(tombstone),
+                Err(error) => moved.failed = Some(error),
+            }
+            drop(permit);
+        });
+    }
+    window.take(MOVE_WINDOW).await;
+    let mut moved = moved.take();
+    moved.failed.take().map_or(Ok(moved), Err)
 }
 
 /// Copies a record if it is pointed to.
@@ -138,10 +178,8 @@ async fn move_record<W: World>(
     let (header, payload) = match read::record(segment, entry.at, header.payload_len()).await {
         Ok((header, payload)) => (header, payload.share()),
         Err(error) => {
-            // The error is counted and logged; the record stays where it is, to be found again.
-            let Error::Corrupt { .. } = shard.fault(error, header.root, header.detail) else {
-                return Ok(());
-            };
+            // Counted and logged; the record stays where it is and so does its segment.
+            shard.fault(error, header.root, header.detail);
             return Ok(());
         }
     };
