@@ -120,6 +120,7 @@ macro_rules! round {
 
 /// Rounds `$from..$to` (an even number of them), two to a step: the longest
 /// step that stays in a CPU's decoded-instruction cache.
+#[cfg(target_arch = "x86_64")]
 macro_rules! rounds {
     ($a:ident, $from:expr, $to:expr) => {{
         let mut round = $from;
@@ -132,6 +133,7 @@ macro_rules! rounds {
 }
 
 /// All 24 rounds.
+#[cfg(target_arch = "x86_64")]
 macro_rules! permute {
     ($a:ident) => {{
         rounds!($a, 0, 24);
@@ -140,6 +142,7 @@ macro_rules! permute {
 
 /// All 24 rounds, of whose result only the four lanes of a 32-byte digest are
 /// computed: the last round is cut to one row.
+#[cfg(target_arch = "x86_64")]
 macro_rules! permute_to_digest {
     ($a:ident) => {{
         rounds!($a, 0, 22);
@@ -159,4 +162,6 @@ macro_rules! permute_to_digest {
     }};
 }
 
-pub(super) use {chi_row, permute, permute_to_digest, round, rounds, theta_words};
+pub(super) use {chi_row, round, theta_words};
+#[cfg(target_arch = "x86_64")]
+pub(super) use {permute, permute_to_digest, rounds};

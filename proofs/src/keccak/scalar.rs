@@ -4,7 +4,7 @@
 //! others. `bmi2` expands the same text with the rotate and and-not
 //! instructions of x86-64-v3, which the compiler picks by itself.
 
-use super::round::{ROUND_CONSTANTS, chi_row, permute_to_digest, round, rounds, theta_words};
+use super::round::{ROUND_CONSTANTS, chi_row, round, theta_words};
 use super::{Pair, Sector};
 
 /// Keccak-256 absorbs 136 bytes, 17 lanes, per permutation (FIPS 202, 6.1
@@ -42,6 +42,7 @@ pub(super) fn pair(pair: &Pair) -> [u8; 32] {
 /// The same two on the BMI1 and BMI2 instructions.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod bmi2 {
+    use super::super::round::{permute, permute_to_digest, rounds};
     use super::*;
 
     /// Leaf of one sector.
@@ -50,7 +51,7 @@ pub(super) mod bmi2 {
         let (first, second) = sector.split_at(RATE);
         let mut state = [0u64; 25];
         absorb(&mut state, first);
-        rounds!(state, 0, 24);
+        permute!(state);
         absorb(&mut state, second);
         pad(&mut state, second.len());
         digest_bytes(permute_to_digest!(state))
