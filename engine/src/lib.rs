@@ -42,3 +42,4 @@ mod wait;
 
 pub use error::{Class, Error, Result};
 pub use lode_proofs::Hash32 as Root;
+pub use pool::ChunkBuf;

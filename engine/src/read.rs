@@ -94,9 +94,7 @@ impl<W: World> Reader<W> {
         let (store, root) = (self.store.clone(), self.blob.root);
         let (done, bytes) = (piece.done.clone(), Rc::clone(&piece.bytes));
         self.store.world().spawn(Queue::Serve, async move {
-            let read = store
-                .find(root, move |shard| shard.read(root, chunk, within.clone()))
-                .await;
+            let read = store.read_chunk(root, chunk, within).await;
             // Deleted or expired while it was being read.
             let gone = Error::Gone { root };
             *bytes.borrow_mut() = Some(read.and_then(|read| read.ok_or(gone)));

@@ -218,14 +218,23 @@ impl<W: World> Store<W> {
 
     /// Stores a blob of 1..=CHUNK_LEN bytes as one record; returns when it is durable.
     pub async fn put(&self, bytes: Bytes, terms: Terms) -> Result<Stored> {
+        let root = blob_tree(&bytes).map_err(|_| Error::Empty)?.root();
+        self.put_as(root, bytes, terms).await
+    }
+
+    /// As [`Store::put`], under a root that the caller has computed or checked already. The store
+    /// keeps the bytes under it without a look: the wrong root is the caller's bug, and every
+    /// client that verifies will refuse the blob.
+    pub async fn put_as(&self, root: Root, bytes: Bytes, terms: Terms) -> Result<Stored> {
+        if bytes.is_empty() {
+            return Err(Error::Empty);
+        }
         if bytes.len() > lode_proofs::CHUNK_LEN {
-            let got = u64::try_from(bytes.len()).expect("64-bit");
             return Err(Error::SizeMismatch {
-                want: lode_proofs::CHUNK_LEN.try_into().expect("256 KiB"),
-                got,
+                want: crate::format::manifest::CHUNK,
+                got: u64::try_from(bytes.len()).expect("64-bit"),
             });
         }
-        let root = blob_tree(&bytes).map_err(|_| Error::Empty)?.root();
         let check = *blake3::hash(&bytes).as_bytes();
         let expiry = terms.epoch();
         self.on(self.home(&root), move |shard| {
@@ -270,6 +279,18 @@ impl<W: World> Store<W> {
             return Ok(None);
         };
         Reader::new(self.clone(), blob, range).map(Some)
+    }
+
+    /// Bytes `within` of one chunk of a blob, verified; none if the blob or the chunk is not here.
+    /// One look-up and one read of the disk.
+    pub async fn read_chunk(
+        &self,
+        root: Root,
+        chunk: u64,
+        within: Range<usize>,
+    ) -> Result<Option<Bytes>> {
+        self.find(root, move |shard| shard.read(root, chunk, within.clone()))
+            .await
     }
 
     /// Proof that a chunk is part of the blob.

@@ -56,6 +56,16 @@ impl<W: World> Shard<W> {
         let Some(wanted) = self.chunk_of(&root, chunk) else {
             return Ok(None);
         };
+        if range.is_empty() || range.end > wanted.len {
+            let at =
+                |offset: usize| chunk * manifest::CHUNK + u64::try_from(offset).expect("64-bit");
+            let size = at(wanted.len);
+            return Err(Error::OutOfRange {
+                start: at(range.start),
+                end: at(range.end),
+                size,
+            });
+        }
         let whole = range == (0..wanted.len);
         let read = loop {
             let wanted = self.chunk_of(&root, chunk);
