@@ -5,7 +5,9 @@
 //! - [`meter`], [`figures`]: what a job costs, and how rounds are summed up
 //! - [`disk`]: what the disk itself can do
 //! - [`subject`], [`store`]: the same jobs for every store, beside the disk
+//! - [`lode`]: our own
 //! - `peers`: other stores, behind the feature of that name
+//! - [`keccak`]: the sector tree beside the keccak crates
 //! - [`machine`], [`plot`]: what goes into a result file besides figures
 //! - [`scratch`], [`error`]: folders of one run, and what ends it
 //!
@@ -15,6 +17,8 @@
 pub mod disk;
 pub mod error;
 pub mod figures;
+pub mod keccak;
+pub mod lode;
 pub mod machine;
 pub mod meter;
 #[cfg(feature = "peers")]

@@ -11,6 +11,7 @@ use benches::{
     disk,
     error::{Error, Result},
     figures::{self, Figure},
+    keccak,
     machine::Machine,
     plot, store,
 };
@@ -27,6 +28,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// The sector tree, beside the keccak crates.
+    Keccak(Settings),
     /// What the disk itself can do.
     Disk(Settings),
     /// Every store that was compiled in, beside the disk.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<()> {
     match command {
+        Command::Keccak(settings) => bench("keccak", &settings, run_keccak),
         Command::Disk(settings) => bench("disk", &settings, run_disk),
         Command::Store(settings) => bench("store", &settings, run_store),
         Command::All(settings) => {
@@ -103,17 +107,65 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-type Bench = fn(&Settings, Duration) -> Result<Vec<Figure>>;
+type Bench = fn(&Settings, Duration) -> Result<Value>;
 
-fn benches() -> [(&'static str, Bench); 2] {
-    [("disk", run_disk), ("store", run_store)]
+fn benches() -> [(&'static str, Bench); 3] {
+    [
+        ("keccak", run_keccak),
+        ("disk", run_disk),
+        ("store", run_store),
+    ]
 }
 
-fn run_disk(settings: &Settings, span: Duration) -> Result<Vec<Figure>> {
-    disk::run(&settings.dir, settings.size, span, settings.rounds)
+/// Puts the tree's figures into the form of the others; prints them itself.
+fn run_keccak(settings: &Settings, _: Duration) -> Result<Value> {
+    let found = keccak::run(settings.seconds);
+    let none = Vec::new();
+    let rows = |name: &str| found[name].as_array().unwrap_or(&none).clone();
+    let figure = |what: &str, subject: String, row: &Value, ratio: &str| {
+        json!({"what": what, "subject": subject, "unit": "MB/s",
+            "median": row["median"], "best": row["best"], "of_limit": row[ratio]})
+    };
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let tree = rows("tree_one_core").into_iter().map(|row| {
+        figure(
+            "sector tree on one core, beside the best crate",
+            text(&row["subject"]),
+            &row,
+            "of_best_crate",
+        )
+    });
+    let cores = rows("tree_by_cores").into_iter().map(|row| {
+        figure(
+            "sector tree by cores, beside one core",
+            format!("{} cores", row["cores"]),
+            &row,
+            "of_one_core",
+        )
+    });
+    let figures: Vec<Value> = tree.chain(cores).collect();
+    Ok(json!({"figures": figures, "found": found}))
 }
 
-fn run_store(settings: &Settings, span: Duration) -> Result<Vec<Figure>> {
+fn run_disk(settings: &Settings, span: Duration) -> Result<Value> {
+    shown(&disk::run(
+        &settings.dir,
+        settings.size,
+        span,
+        settings.rounds,
+    )?)
+}
+
+fn shown(figures: &[Figure]) -> Result<Value> {
+    figures::print(figures);
+    Ok(json!({"figures": figures}))
+}
+
+fn run_store(settings: &Settings, span: Duration) -> Result<Value> {
     let mut candidates = store::candidates();
     let known: Vec<&str> = candidates.iter().map(|candidate| candidate.name).collect();
     if let Some(unknown) = settings
@@ -133,7 +185,7 @@ fn run_store(settings: &Settings, span: Duration) -> Result<Vec<Figure>> {
         span,
         rounds: settings.rounds,
     };
-    store::run(&settings.dir, &candidates, rounds)
+    shown(&store::run(&settings.dir, &candidates, rounds)?)
 }
 
 fn bench(name: &str, settings: &Settings, run: Bench) -> Result<()> {
@@ -141,14 +193,11 @@ fn bench(name: &str, settings: &Settings, run: Bench) -> Result<()> {
     let span = Duration::try_from_secs_f64(settings.seconds)
         .map_err(|error| Error::Usage(format!("--seconds {}: {error}", settings.seconds)))?;
     let machine = Machine::look(&settings.dir);
-    let figures = run(settings, span)?;
-    figures::print(&figures);
-    let report = json!({
-        "bench": name,
-        "machine": machine,
-        "settings": {"bytes": settings.size, "seconds": settings.seconds, "rounds": settings.rounds},
-        "figures": figures,
-    });
+    let mut report = run(settings, span)?;
+    report["bench"] = json!(name);
+    report["machine"] = json!(machine);
+    report["settings"] =
+        json!({"bytes": settings.size, "seconds": settings.seconds, "rounds": settings.rounds});
     let Some(file) = &settings.json else {
         return Ok(());
     };

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::disk;
+use crate::{disk, lode};
 
 const WIDTH: f64 = 720.0;
 const LABEL: f64 = 170.0;
@@ -126,7 +126,7 @@ fn draw(out: &mut String, panel: &Panel, y: f64) -> f64 {
     for bar in &panel.bars {
         let class = match bar.subject.as_str() {
             disk::NAME => "d",
-            "lode" => "o",
+            subject if subject.starts_with(lode::NAME) => "o",
             _ => "b",
         };
         let (end, best) = (LABEL + bar.median * scale, LABEL + bar.best * scale);

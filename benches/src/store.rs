@@ -50,13 +50,13 @@ pub struct Settings {
     pub rounds: u32,
 }
 
-/// Every candidate that was compiled in.
+/// Every candidate that was compiled in, ours first.
 pub fn candidates() -> Vec<Candidate> {
     #[cfg(feature = "peers")]
     let peers = crate::peers::candidates();
     #[cfg(not(feature = "peers"))]
     let peers = Vec::new();
-    peers
+    [vec![crate::lode::candidate()], peers].concat()
 }
 
 /// Runs all jobs on all candidates in `dir`.

@@ -1,6 +1,8 @@
 //! What is stored: values that no compression shrinks, all distinct, known again from their number
 //! alone, so that every read can be compared without keeping what was written.
 
+use std::sync::Arc;
+
 /// Bytes of one chunk: the unit of the durable write and of the large read.
 pub const CHUNK_LEN: usize = 256 * 1024;
 /// Bytes of one page: the unit of the small read.
@@ -11,11 +13,11 @@ const HEAD_LEN: usize = 16;
 /// Starts of values in the base.
 const STARTS: u64 = 1 << 20;
 
-/// A family of values.
+/// A family of values. Cloning is cheap.
 #[derive(Clone)]
 pub struct Values {
     seed: u64,
-    base: Vec<u8>,
+    base: Arc<[u8]>,
 }
 
 impl Values {

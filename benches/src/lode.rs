@@ -1,0 +1,348 @@
+//! Our own store as a subject: one executor for each core, and many requests in flight on each.
+//!
+//! Jobs cross to the executors as messages; every lane of a job takes the next piece of work from
+//! one shared counter, so that no executor waits for another's share. What it stores is verified
+//! as always: roots are computed on the way in, checksums on the way out.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use async_channel::{Receiver, Sender, bounded};
+use bytes::Bytes;
+use lode_engine::{
+    Root,
+    mesh::Mesh,
+    store::{Options, Store, Terms},
+};
+use lode_world::{Net, Program, Queue, Running, World, launch, preflight};
+
+use crate::{
+    error::{Error, Result},
+    meter::bytes_of,
+    store::Candidate,
+    subject::{Fill, GROUP, Reads, SmallPuts, Subject},
+    values::{CHUNK_LEN, Values},
+};
+
+/// Name among the figures.
+pub const NAME: &str = "lode";
+
+/// Puts of a fill in flight at once: two groups, so that one is hashed while the other is written.
+const FILL_DEPTH: usize = 2 * GROUP;
+
+/// A store, the threads it runs on, and where its values are.
+pub struct Lode {
+    jobs: Vec<Sender<Job>>,
+    running: Option<Running>,
+    roots: Arc<Mutex<HashMap<u64, Root>>>,
+}
+
+/// How to open it.
+pub fn candidate() -> Candidate {
+    Candidate {
+        name: NAME,
+        open: |dir| Ok(Box::new(Lode::open(dir)?)),
+    }
+}
+
+/// What an executor is asked to do: `lanes` times the work, at once.
+#[derive(Clone)]
+struct Job {
+    work: Work,
+    lanes: usize,
+    /// The next piece of work, shared by all executors.
+    next: Arc<AtomicU64>,
+    done: Sender<Result<()>>,
+}
+
+#[derive(Clone)]
+enum Work {
+    Put(Puts),
+    Read(Gets),
+    Close,
+}
+
+#[derive(Clone)]
+struct Puts {
+    values: Values,
+    /// Numbers of the values.
+    range: Range<u64>,
+    len: usize,
+    /// No put starts later.
+    end: Option<Instant>,
+    roots: Arc<Mutex<HashMap<u64, Root>>>,
+}
+
+#[derive(Clone)]
+struct Gets {
+    values: Values,
+    picks: Arc<[(u64, usize)]>,
+    roots: Arc<[Root]>,
+    len: usize,
+}
+
+#[derive(Clone)]
+struct Node {
+    dir: PathBuf,
+    mesh: Mesh,
+    jobs: Vec<Receiver<Job>>,
+    opened: Sender<Result<()>>,
+}
+
+impl Program for Node {
+    async fn run<W: Net>(self, world: W, index: usize) {
+        let mut options = Options::new(self.dir, self.mesh.executors());
+        // The bench measures what it asks for, and fills no disk.
+        (options.scrub_rate, options.reserve_percent) = (0, 0);
+        let store = match Store::open(world, options, self.mesh, index).await {
+            Ok(store) => store,
+            Err(error) => return tell(&self.opened, Err(Error::subject(NAME)(error))).await,
+        };
+        tell(&self.opened, Ok(())).await;
+        while let Ok(job) = self.jobs[index].recv().await {
+            if matches!(job.work, Work::Close) {
+                let closed = store.close().await.map_err(Error::subject(NAME));
+                return tell(&job.done, closed).await;
+            }
+            for _ in 0..job.lanes {
+                let (store, job) = (store.clone(), job.clone());
+                let queue = if matches!(job.work, Work::Put(_)) {
+                    Queue::Ingest
+                } else {
+                    Queue::Serve
+                };
+                store.world().clone().spawn(queue, async move {
+                    let end = lane(&store, &job).await;
+                    tell(&job.done, end).await;
+                });
+            }
+        }
+    }
+}
+
+/// Sends an answer; nobody listens any more once another answer was an error.
+async fn tell(to: &Sender<Result<()>>, answer: Result<()>) {
+    drop(to.send(answer).await);
+}
+
+/// Takes pieces of work one after the other until there are none.
+async fn lane<W: World>(store: &Store<W>, job: &Job) -> Result<()> {
+    loop {
+        let at = job.next.fetch_add(1, Ordering::Relaxed);
+        let more = match &job.work {
+            Work::Put(puts) => put(store, puts, at).await?,
+            Work::Read(gets) => get(store, gets, at).await?,
+            Work::Close => false,
+        };
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Stores value number `at` of the range; false when there is no more to start.
+async fn put<W: World>(store: &Store<W>, puts: &Puts, at: u64) -> Result<bool> {
+    let index = puts.range.start + at;
+    if index >= puts.range.end {
+        return Ok(false);
+    }
+    let value = Bytes::from(puts.values.value(index, puts.len));
+    let stored = store
+        .put(value, Terms::default())
+        .await
+        .map_err(Error::subject(NAME))?;
+    puts.roots
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(index, stored.root);
+    Ok(puts.end.is_none_or(|end| Instant::now() < end))
+}
+
+/// Reads pick number `at`; false when there is none.
+async fn get<W: World>(store: &Store<W>, gets: &Gets, at: u64) -> Result<bool> {
+    let at = usize::try_from(at).expect("a pick of the list");
+    let Some(&(index, offset)) = gets.picks.get(at) else {
+        return Ok(false);
+    };
+    let range = bytes_of(offset)..bytes_of(offset + gets.len);
+    let reader = store
+        .read(gets.roots[at], range)
+        .await
+        .map_err(Error::subject(NAME))?;
+    let mut reader = reader.ok_or(Error::Wrong {
+        subject: NAME,
+        index,
+    })?;
+    // A piece of one chunk comes in one piece; more would be a piece too long, and is refused.
+    let first = reader
+        .next()
+        .await
+        .transpose()
+        .map_err(Error::subject(NAME))?
+        .unwrap_or_default();
+    let reads = Reads {
+        values: &gets.values,
+        picks: &gets.picks,
+        len: gets.len,
+        depth: 1,
+    };
+    reads.check(NAME, at, &first)?;
+    Ok(true)
+}
+
+impl Lode {
+    fn open(dir: &Path) -> Result<Self> {
+        let executors = thread::available_parallelism().map_or(1, usize::from);
+        let dirs = [dir.to_owned()];
+        let found = preflight(&dirs, executors, None).map_err(Error::io("examine", dir))?;
+        let mailboxes: Vec<_> = (0..executors).map(|_| bounded(1)).collect();
+        let (jobs, receivers): (Vec<_>, Vec<_>) = mailboxes.into_iter().unzip();
+        let (opened, answers) = bounded(executors);
+        let mesh = Mesh::new(executors);
+        let node = Node {
+            dir: dir.to_owned(),
+            mesh,
+            jobs: receivers,
+            opened,
+        };
+        let running = launch(&found, node).map_err(Error::io("start executors in", dir))?;
+        gather(&answers, executors)?;
+        Ok(Self {
+            jobs,
+            running: Some(running),
+            roots: Arc::default(),
+        })
+    }
+
+    /// Spreads `lanes` over the executors, and waits for all of them.
+    fn run(&self, work: Work, lanes: usize) -> Result<()> {
+        let (done, answers) = bounded(lanes);
+        let job = Job {
+            work,
+            lanes: 0,
+            next: Arc::default(),
+            done,
+        };
+        let executors = self.jobs.len();
+        for (index, jobs) in self.jobs.iter().enumerate() {
+            let lanes = lanes / executors + usize::from(index < lanes % executors);
+            jobs.send_blocking(Job {
+                lanes,
+                ..job.clone()
+            })
+            .map_err(Error::subject(NAME))?;
+        }
+        drop(job);
+        gather(&answers, lanes)
+    }
+
+    fn put(
+        &self,
+        values: &Values,
+        range: Range<u64>,
+        len: usize,
+        lanes: usize,
+        span: Option<Duration>,
+    ) -> Result<()> {
+        let end = span.map(|span| Instant::now() + span);
+        let roots = Arc::clone(&self.roots);
+        let puts = Puts {
+            values: values.clone(),
+            range,
+            len,
+            end,
+            roots,
+        };
+        self.run(Work::Put(puts), lanes)
+    }
+
+    fn count(&self) -> u64 {
+        bytes_of(
+            self.roots
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len(),
+        )
+    }
+
+    /// Closes the store on every executor, which ends them.
+    fn close(&self) -> Result<()> {
+        let (done, answers) = bounded(self.jobs.len());
+        for jobs in &self.jobs {
+            let job = Job {
+                work: Work::Close,
+                lanes: 0,
+                next: Arc::default(),
+                done: done.clone(),
+            };
+            jobs.send_blocking(job).map_err(Error::subject(NAME))?;
+        }
+        gather(&answers, self.jobs.len())
+    }
+}
+
+fn gather(answers: &Receiver<Result<()>>, count: usize) -> Result<()> {
+    (0..count).try_for_each(|_| answers.recv_blocking().map_err(Error::subject(NAME))?)
+}
+
+impl Subject for Lode {
+    fn fill(&mut self, job: Fill<'_>) -> Result<()> {
+        self.put(job.values, 0..job.count, CHUNK_LEN, FILL_DEPTH, None)
+    }
+
+    fn read(&mut self, job: Reads<'_>) -> Result<()> {
+        let roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        let find = |(index, _): &(u64, usize)| {
+            roots.get(index).copied().ok_or(Error::Wrong {
+                subject: NAME,
+                index: *index,
+            })
+        };
+        let found: Result<Arc<[Root]>> = job.picks.iter().map(find).collect();
+        drop(roots);
+        let gets = Gets {
+            values: job.values.clone(),
+            picks: job.picks.into(),
+            roots: found?,
+            len: job.len,
+        };
+        self.run(Work::Read(gets), job.depth)
+    }
+
+    fn put_small(&mut self, job: SmallPuts<'_>) -> Result<u64> {
+        let before = self.count();
+        self.put(
+            job.values,
+            job.first..u64::MAX,
+            job.len,
+            job.clients,
+            Some(job.span),
+        )?;
+        Ok(self.count() - before)
+    }
+
+    /// It reads the disk directly and keeps no cache.
+    fn cool(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lode {
+    fn drop(&mut self) {
+        let closed = self.close();
+        let joined = self.running.take().map_or(Ok(()), Running::join);
+        // The figures were taken before, with every byte compared; this is only worth telling.
+        if let Err(error) = closed.and(joined.map_err(Error::subject(NAME))) {
+            eprintln!("{NAME}: closing: {error}");
+        }
+    }
+}
