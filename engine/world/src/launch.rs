@@ -17,10 +17,11 @@ use std::{
 pub struct Running {
     ended: mpsc::Receiver<(usize, io::Result<()>)>,
     threads: Vec<JoinHandle<()>>,
+    jobs: Option<Arc<posix::Jobs>>,
 }
 
 impl Running {
-    /// Waits until the program has returned on every executor.
+    /// Waits until the program has returned on every executor and no IO of it is in flight.
     ///
     /// # Errors
     /// The first executor that panicked or failed, by name, as soon as it does; the others keep
@@ -38,6 +39,10 @@ impl Running {
         for thread in self.threads {
             thread
                 .join()
+                .map_err(|panic| io::Error::other(message(&panic)))?;
+        }
+        if let Some(jobs) = self.jobs {
+            jobs.finish()
                 .map_err(|panic| io::Error::other(message(&panic)))?;
         }
         Ok(())
@@ -90,7 +95,11 @@ pub fn launch(preflight: &Preflight, program: impl Program) -> io::Result<Runnin
         // An executor that dies right here is reported by `join`.
         let _ = start.send(());
     }
-    Ok(Running { ended, threads })
+    Ok(Running {
+        ended,
+        threads,
+        jobs,
+    })
 }
 
 /// Where an executor waits until all are prepared.

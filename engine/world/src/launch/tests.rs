@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Disk, File, Net, Open, Queue, conformance, preflight};
+use futures_lite::future::poll_once;
 use std::{
     path::{Path, PathBuf},
     sync::Mutex,
@@ -171,6 +172,51 @@ fn an_executor_ends_under_load() {
         names.sort();
         assert_eq!(names, ["lode-shard-0", "lode-shard-1"]);
     });
+}
+
+#[derive(Clone)]
+struct Drops {
+    path: PathBuf,
+    hold: bool,
+}
+
+impl Program for Drops {
+    async fn run<W: Net>(self, world: W, _index: usize) {
+        let file = world.disk().open(&self.path, Open::Create).await.unwrap();
+        let mut held = Vec::new();
+        for mib in 0..32 {
+            let mut buf = file.alloc(1 << 20);
+            buf.as_mut().fill(7);
+            let mut write = Box::pin(file.write(mib << 20, buf));
+            // Begun; on a thread pool it may even be done.
+            let _ = poll_once(&mut write).await;
+            if self.hold {
+                held.push(write);
+            }
+        }
+        world.breathe().await;
+    }
+}
+
+/// Writes that had begun land whole although their futures were dropped, one by one or by the end
+/// of the program itself.
+#[test]
+fn begun_writes_land_before_the_end() {
+    for hold in [false, true] {
+        on_each_world("drops", 1, |preflight| {
+            let path = preflight.dirs[0].join(format!("dropped-{hold}"));
+            let program = Drops {
+                path: path.clone(),
+                hold,
+            };
+            launch(preflight, program).unwrap().join().unwrap();
+            assert!(
+                std::fs::read(path).unwrap() == vec![7; 32 << 20],
+                "{}",
+                preflight.backend
+            );
+        });
+    }
 }
 
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 use crate::{ALIGN, memory::Aligned};
 use std::{
     io,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
 };
 
 /// Jobs that wait for a thread. An executor that meets a full queue waits, without blocking.
@@ -21,6 +21,7 @@ type Job = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct Jobs {
     queue: async_channel::Sender<Job>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     spare: [Mutex<Vec<Aligned>>; SIZES],
 }
 
@@ -28,21 +29,30 @@ impl Jobs {
     pub(super) fn start(threads: usize) -> io::Result<Arc<Self>> {
         assert!(threads > 0, "IO needs a thread");
         let (queue, jobs) = async_channel::bounded::<Job>(QUEUED_MAX);
-        for index in 0..threads {
+        let threads = (0..threads).map(|index| {
             let jobs = jobs.clone();
-            // Detached: a thread ends with the queue, after the last job.
             thread::Builder::new()
                 .name(format!("lode-io-{index}"))
                 .spawn(move || {
                     while let Ok(job) = jobs.recv_blocking() {
                         job();
                     }
-                })?;
-        }
+                })
+        });
+        let threads = Mutex::new(threads.collect::<io::Result<_>>()?);
+        let spare = std::array::from_fn(|_| Mutex::default());
         Ok(Arc::new(Self {
             queue,
-            spare: std::array::from_fn(|_| Mutex::default()),
+            threads,
+            spare,
         }))
+    }
+
+    /// Takes no more jobs and waits for those it has: writes whose futures were dropped included.
+    pub(crate) fn finish(&self) -> thread::Result<()> {
+        self.queue.close();
+        let threads = std::mem::take(&mut *locked(&self.threads));
+        threads.into_iter().try_for_each(JoinHandle::join)
     }
 
     /// Runs `act` on an IO thread. When the future is dropped, an act that was queued still runs.
@@ -63,7 +73,7 @@ impl Jobs {
     /// in page faults than the IO itself.
     pub(super) fn alloc(self: &Arc<Self>, len: usize) -> JobBuf {
         let class = class(len);
-        let spare = class.and_then(|(class, _)| self.spare(class).pop());
+        let spare = class.and_then(|(class, _)| locked(&self.spare[class]).pop());
         let mut memory = spare.unwrap_or_else(|| Aligned::new(class.map_or(len, |(_, size)| size)));
         memory.truncate(len);
         JobBuf {
@@ -72,21 +82,20 @@ impl Jobs {
         }
     }
 
-    fn spare(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Aligned>> {
-        self.spare[class]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn keep(&self, mut memory: Aligned) {
         memory.restore();
         if let Some((class, size)) = class(memory.bytes().len()) {
-            let mut spare = self.spare(class);
+            let mut spare = locked(&self.spare[class]);
             if (spare.len() + 1) * size <= SPARE_BYTES_MAX {
                 spare.push(memory);
             }
         }
     }
+}
+
+/// A lock's contents, also after a panic: what is kept here is whole between any two statements.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Index and bytes of the size that holds `len`.

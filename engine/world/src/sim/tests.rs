@@ -85,6 +85,79 @@ fn power_loses_only_the_unsynced() {
     );
 }
 
+/// Of several unsynced writes power may keep any: all, none, the first, only the last.
+#[test]
+fn power_keeps_any_subset_of_writes() {
+    let seen: std::collections::BTreeSet<Vec<u8>> = (0..300)
+        .map(|seed| {
+            let sim = Sim::new(seed, Faults::default());
+            sim.run(async |world| {
+                let file = create(&world, "a").await;
+                file.allocate(3 * on_disk(PAGE)).await.unwrap();
+                file.sync().await.unwrap();
+                for page in 0..3 {
+                    put(&file, page, 1).await.unwrap();
+                }
+            })
+            .unwrap();
+            sim.crash(Crash::Power);
+            sim.contents("a")
+                .unwrap()
+                .chunks(PAGE)
+                .map(|page| page[0])
+                .collect()
+        })
+        .collect();
+    assert_eq!(seen.len(), 8, "{seen:?}");
+}
+
+/// A sync covers the writes that had returned when it began, and not those that it overtakes.
+#[test]
+fn a_sync_covers_only_what_had_returned() {
+    let lost = (0..100).filter(|seed| {
+        let sim = Sim::new(*seed, Faults::default());
+        sim.run(async |world| {
+            let file = create(&world, "a").await;
+            file.allocate(2 * on_disk(PAGE)).await.unwrap();
+            put(&file, 0, 1).await.unwrap();
+            // A write takes a quarter of a sync's time here, so it returns while the sync runs.
+            let mut sync = Box::pin(file.sync());
+            assert!(futures_lite::future::poll_once(&mut sync).await.is_none());
+            put(&file, 1, 2).await.unwrap();
+            assert!(futures_lite::future::poll_once(&mut sync).await.is_none());
+            sync.await.unwrap();
+        })
+        .unwrap();
+        sim.crash(Crash::Power);
+        let bytes = sim.contents("a").unwrap();
+        assert_eq!(bytes[0], 1, "synced before");
+        bytes[PAGE] == 0
+    });
+    assert!((20..95).contains(&lost.count()));
+}
+
+/// The seed picks which ready task runs next: three tasks show all their orders.
+#[test]
+fn the_seed_picks_the_next_task() {
+    let orders: std::collections::BTreeSet<Vec<u8>> = (0..100)
+        .map(|seed| {
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let log = Rc::clone(&order);
+            Sim::new(seed, Faults::default())
+                .run(async move |world| {
+                    for task in 0..3 {
+                        let log = Rc::clone(&log);
+                        world.spawn(Queue::Serve, async move { log.borrow_mut().push(task) });
+                    }
+                    world.breathe().await;
+                })
+                .unwrap();
+            order.take()
+        })
+        .collect();
+    assert_eq!(orders.len(), 6, "{orders:?}");
+}
+
 /// A kill keeps every completed write, and a power loss after it may still take it.
 #[test]
 fn kill_keeps_what_completed_and_power_may_take_it_later() {
