@@ -5,10 +5,10 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 use lode_engine::{
-    Error,
+    Error, Root,
     store::{BlobInfo, Resumed, Stored, Terms, Upload},
 };
-use lode_proofs::{CHUNK_LEN, Root, blob_tree};
+use lode_proofs::{CHUNK_LEN, blob_tree};
 use lode_world::World;
 
 use crate::{
@@ -74,7 +74,7 @@ pub(crate) fn within_limit<W: World>(call: &Call<'_, W>, size: u64) -> Result<()
 }
 
 /// A blob of one chunk: one record, the store's short way.
-async fn put_chunk<W: World>(
+pub(crate) async fn put_chunk<W: World>(
     call: &mut Call<'_, W>,
     root: Option<Root>,
     want: u64,
@@ -85,15 +85,16 @@ async fn put_chunk<W: World>(
     if got != want {
         return Err(Error::SizeMismatch { want, got }.into());
     }
-    if let Some(declared) = root {
-        let computed = blob_tree(&bytes)
-            .map_err(|_| Problem::from(Error::Empty))?
-            .root();
-        if computed != declared {
-            return Err(Error::RootMismatch { declared, computed }.into());
-        }
+    let Some(declared) = root else {
+        return Ok(call.shop.store.put(bytes, terms).await?);
+    };
+    let computed = blob_tree(&bytes)
+        .map_err(|_| Problem::from(Error::Empty))?
+        .root();
+    if computed != declared {
+        return Err(Error::RootMismatch { declared, computed }.into());
     }
-    Ok(call.shop.store.put(bytes, terms).await?)
+    Ok(call.shop.store.put_as(computed, bytes, terms).await?)
 }
 
 /// A blob of a declared root: an upload from its beginning. What an earlier connection left is
@@ -124,10 +125,10 @@ async fn put_declared<W: World>(
 /// are skipped; more than `size` in all are refused.
 pub(crate) async fn pour<W: World>(
     call: &mut Call<'_, W>,
-    mut upload: Upload<W>,
+    mut upload: Box<Upload<W>>,
     mut at: u64,
     size: u64,
-) -> Result<Upload<W>, Problem> {
+) -> Result<Box<Upload<W>>, Problem> {
     loop {
         let bytes = match call.intake.next().await {
             Ok(Some(bytes)) => bytes,
@@ -212,17 +213,10 @@ pub(crate) async fn get<W: World>(
     let permit = call
         .reply_credit(reply_cost(range.end - range.start))
         .await?;
-    let shop = call.shop;
-    let (store, credit) = (shop.store.clone(), shop.replies.clone());
-    let mut source = Source::new(store, credit, call.guest.clone(), root, range);
+    let (store, credit) = (call.shop.store.clone(), call.shop.replies.clone());
+    let mut source = Source::new(store, credit, root, range, permit);
     // The first piece is read before the head is sent: damage found there is still an error.
-    source.open(permit).await.map_err(stopped)?;
-    let first = source
-        .next()
-        .await
-        .transpose()
-        .map_err(stopped)?
-        .unwrap_or_default();
+    let first = source.first().await.map_err(stopped)?;
     let sending = Sending::new(first, source);
     let mut response = Response::new(Reply::Blob(sending));
     *response.status_mut() = status;
@@ -355,6 +349,7 @@ pub(crate) fn text(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn chunk_len() -> u64 {
+/// Bytes of a chunk: blobs up to here are one record.
+pub(crate) fn chunk_len() -> u64 {
     u64::try_from(CHUNK_LEN).unwrap_or(u64::MAX)
 }

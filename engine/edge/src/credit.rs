@@ -159,6 +159,13 @@ pub(crate) struct Permit {
     bytes: u64,
 }
 
+impl Permit {
+    /// Whose it is.
+    pub fn guest(&self) -> &Rc<Guest> {
+        &self.guest
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.guest.held.set(self.guest.held.get() - self.bytes);

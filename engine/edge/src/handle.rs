@@ -91,7 +91,7 @@ impl<W: World> Call<'_, W> {
 }
 
 /// Answers one request. Never fails: an error is an answer too.
-pub(crate) async fn handle<W: World + Unpin>(
+pub(crate) async fn handle<W: World>(
     shop: Rc<Shop<W>>,
     guest: Rc<Guest>,
     peer: SocketAddr,

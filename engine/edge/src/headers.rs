@@ -1,6 +1,6 @@
 //! Request headers that carry meaning for us: entity tags, offsets, wishes. Text in, values out.
 
-use lode_proofs::Root;
+use lode_engine::Root;
 
 /// The strong entity tag of a blob: its root in quotes. Same root, same bytes, for ever.
 pub fn etag(root: Root) -> String {

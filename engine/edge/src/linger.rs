@@ -22,7 +22,7 @@ const LINGER_LEN: usize = 8 * 1024 * 1024;
 /// Closes our side, then reads the client's until it ends, says too much, or takes too long.
 pub(crate) async fn linger<W, S>(world: &W, mut wire: Wire<W, S>)
 where
-    W: World + Unpin,
+    W: World,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let guest = wire.guest.clone();

@@ -148,7 +148,8 @@ described! {
     #[path(patch, path = "/v1/uploads/{root}", tag = "uploads",
         params(
             ("root" = String, Path, description = "64 hexadecimal digits, 0x optional"),
-            ("Upload-Offset" = u64, Header, description = "Where the body's first byte belongs")),
+            ("Upload-Offset" = u64, Header, description = "Where the body's first byte belongs"),
+            ("expiry" = Option<u32>, Query, description = "First epoch in which the blob may be gone; the last piece decides")),
         request_body(content = Vec<u8>, content_type = "application/octet-stream"),
         responses(
             (status = 204, description = "Durable up to Upload-Offset"),

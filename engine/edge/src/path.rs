@@ -1,6 +1,6 @@
 //! Paths of the API: text in, a checked route out. No IO, no allocation beyond the answer.
 
-use lode_proofs::Root;
+use lode_engine::Root;
 
 /// Longest path that is looked at, in bytes; the longest real one has 104.
 pub const PATH_LEN_LIMIT: usize = 1024;

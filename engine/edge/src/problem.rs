@@ -200,6 +200,7 @@ fn code_of(error: &Error) -> &'static Code {
         Error::UploadBusy { .. } => UPLOAD_BUSY,
         Error::Full { .. } => FULL,
         Error::Busy { .. } => BUSY,
+        Error::Gone { .. } => NO_BLOB,
         Error::Corrupt { .. } => CORRUPT,
         Error::Format { .. } => FORMAT,
         Error::WriteFailed { .. } => WRITE_FAILED,
@@ -276,6 +277,7 @@ mod tests {
                 path: path(),
                 source,
             },
+            Error::Gone { root },
             Error::Closing,
         ];
         for error in all {

@@ -4,8 +4,8 @@ use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
 };
-use lode_engine::store::BlobInfo;
-use lode_proofs::{ChunkProof, ProofFile, Root, chunks};
+use lode_engine::{Root, store::BlobInfo};
+use lode_proofs::{ChunkProof, ProofFile, chunks};
 use lode_world::World;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Query strings: `key=value&…` in, checked values out. Unknown keys are errors, so that a typo
 //! never turns into a default.
 
-use lode_proofs::Root;
+use lode_engine::Root;
 
 use crate::path::decode_root;
 
@@ -60,6 +60,27 @@ impl PutQuery {
             }
         }
         Ok(put)
+    }
+}
+
+/// What a piece of an upload may say: `?expiry=EPOCH`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PatchQuery {
+    /// First epoch in which the blob may be gone.
+    pub expiry: Option<u32>,
+}
+
+impl PatchQuery {
+    /// Reads the query of a piece of an upload.
+    pub fn decode(query: &str) -> Result<Self, QueryError> {
+        let mut patch = PatchQuery::default();
+        for pair in pairs(query)? {
+            match pair {
+                ("expiry", text) => set("expiry", &mut patch.expiry, number("expiry", text)?)?,
+                (key, _) => return Err(QueryError::UnknownKey(key.to_owned())),
+            }
+        }
+        Ok(patch)
     }
 }
 
@@ -190,6 +211,11 @@ mod tests {
             })
         );
         assert_eq!(
+            PatchQuery::decode("expiry=9"),
+            Ok(PatchQuery { expiry: Some(9) })
+        );
+        assert_eq!(PatchQuery::decode(""), Ok(PatchQuery { expiry: None }));
+        assert_eq!(
             ListQuery::decode(""),
             Ok(ListQuery {
                 after: None,
@@ -224,6 +250,7 @@ mod tests {
     fn refusals() {
         let unknown = |key: &str| QueryError::UnknownKey(key.to_owned());
         assert_eq!(PutQuery::decode("sized=1"), Err(unknown("sized")));
+        assert_eq!(PatchQuery::decode("size=1"), Err(unknown("size")));
         assert_eq!(
             PutQuery::decode("size=1&size=1"),
             Err(QueryError::Twice("size"))

@@ -19,10 +19,9 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use lode_engine::{
-    Error,
+    Error, Root,
     store::{Reader, Store},
 };
-use lode_proofs::Root;
 use lode_world::World;
 use serde::Serialize;
 
@@ -85,70 +84,93 @@ pub(crate) struct Source<W: World> {
     credit: Rc<Credit>,
     guest: Rc<Guest>,
     root: Root,
+    /// Bytes that are still to be read.
     range: Range<u64>,
-    reader: Option<(Reader<W>, Permit, u64)>,
+    /// For what is read and not sent; none between two windows.
+    permit: Option<Permit>,
+    /// The window's reader, and where the window ends.
+    window: Option<(Reader<W>, u64)>,
 }
 
 impl<W: World> Source<W> {
+    /// Reads a range (not empty, within the blob) with credit for its beginning.
     pub fn new(
         store: Store<W>,
         credit: Rc<Credit>,
-        guest: Rc<Guest>,
         root: Root,
         range: Range<u64>,
+        permit: Permit,
     ) -> Self {
+        let (guest, permit) = (permit.guest().clone(), Some(permit));
         Source {
             store,
             credit,
             guest,
             root,
             range,
-            reader: None,
+            permit,
+            window: None,
         }
     }
 
-    /// Opens the window that begins at the range's start, with credit already taken.
-    pub async fn open(&mut self, permit: Permit) -> Result<(), Stopped> {
-        let end = self
-            .range
-            .end
-            .min(self.range.start.saturating_add(WINDOW_LEN));
-        let reader = self.store.read(self.root, self.range.start..end).await;
-        let reader = reader.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
-        self.reader = Some((reader, permit, end));
-        Ok(())
+    /// The piece up to the end of its chunk: one look-up and one read, which is all there is to
+    /// most requests.
+    pub async fn first(&mut self) -> Result<Bytes, Stopped> {
+        let (chunk, from) = (self.range.start / CHUNK, self.range.start % CHUNK);
+        let to = CHUNK.min(from + (self.range.end - self.range.start));
+        let within = index(from)..index(to);
+        let read = self.store.read_chunk(self.root, chunk, within).await;
+        let bytes = read.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
+        self.range.start += to - from;
+        Ok(bytes)
     }
 
     /// The next piece; none at the end of the range.
-    pub async fn next(&mut self) -> Option<Result<Bytes, Stopped>> {
-        loop {
-            if self.range.is_empty() {
-                return None;
-            }
-            let Some((reader, _, end)) = &mut self.reader else {
-                let cost = reply_cost(self.range.end - self.range.start);
-                let permit = self.credit.take(cost, &self.guest).await;
-                if let Err(stopped) = self.open(permit).await {
+    async fn next(&mut self) -> Option<Result<Bytes, Stopped>> {
+        while !self.range.is_empty() {
+            let Some((reader, end)) = &mut self.window else {
+                if let Err(stopped) = self.open().await {
                     return Some(Err(stopped));
                 }
                 continue;
             };
             match reader.next().await {
                 Some(Ok(bytes)) => {
-                    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    self.range.start += len;
-                    if self.range.start == *end && !self.range.is_empty() {
-                        self.reader = None;
-                    }
+                    self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                     return Some(Ok(bytes));
                 }
                 Some(Err(error)) => return Some(Err(Stopped::Store(error))),
                 // A window that ends early would be a bug of the store; never send less silently.
                 None if self.range.start != *end => return Some(Err(Stopped::Deleted)),
-                None => self.reader = None,
+                None => (self.window, self.permit) = (None, None),
             }
         }
+        None
     }
+
+    /// Opens the window that begins here, when there is credit for it.
+    async fn open(&mut self) -> Result<(), Stopped> {
+        if self.permit.is_none() {
+            let cost = reply_cost(self.range.end - self.range.start);
+            self.permit = Some(self.credit.take(cost, &self.guest).await);
+        }
+        let end = self
+            .range
+            .end
+            .min(self.range.start.saturating_add(WINDOW_LEN));
+        let reader = self.store.read(self.root, self.range.start..end).await;
+        let reader = reader.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
+        self.window = Some((reader, end));
+        Ok(())
+    }
+}
+
+/// Bytes of a chunk.
+const CHUNK: u64 = 256 * 1024;
+const _: () = assert!(lode_proofs::CHUNK_LEN == 256 * 1024, "both name one length");
+
+fn index(at: u64) -> usize {
+    usize::try_from(at).expect("at most a chunk")
 }
 
 impl<W: World> Sending<W> {
@@ -181,6 +203,9 @@ impl<W: World> Sending<W> {
             self.left = self.left.saturating_sub(len);
             if self.left > 0 {
                 self.step = Step::Reading(Box::pin(following(source)));
+            } else if let Some(permit) = source.permit {
+                // hyper lets go of the body now, but holds the last piece until it is written.
+                permit.guest().clone().hold_until_flushed(permit);
             }
         }
         Poll::Ready(piece)
@@ -218,10 +243,10 @@ pub(crate) struct Answer<W: World> {
     pub finish: Finish<W>,
 }
 
-impl<W: World> Body for Answer<W>
-where
-    Self: Unpin,
-{
+// What is polled in it is boxed.
+impl<W: World> Unpin for Answer<W> {}
+
+impl<W: World> Body for Answer<W> {
     type Data = Bytes;
     type Error = Stopped;
 

@@ -1,6 +1,7 @@
 //! The JSON that the API speaks, as types that clients may share.
 
-use lode_proofs::{Root, chunks};
+use lode_engine::Root;
+use lode_proofs::chunks;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

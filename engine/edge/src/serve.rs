@@ -106,7 +106,7 @@ impl Edge {
     ///
     /// # Errors
     /// Cannot listen. The store is closed then too.
-    pub async fn serve<W: Net + Unpin>(
+    pub async fn serve<W: Net>(
         &self,
         world: W,
         store: Store<W>,
@@ -174,7 +174,7 @@ impl Edge {
         }
     }
 
-    async fn accept_until_stop<W: Net + Unpin>(
+    async fn accept_until_stop<W: Net>(
         &self,
         world: &W,
         store: &Store<W>,
@@ -216,7 +216,7 @@ struct Floor<W: Net> {
 /// Refusals under way at once; beyond it a connection is closed without a word.
 const REFUSALS: usize = 64;
 
-impl<W: Net + Unpin> Floor<W> {
+impl<W: Net> Floor<W> {
     fn new(world: &W, store: &Store<W>, shared: &Shared, index: usize) -> Self {
         let limits = shared.limits;
         let shop = Shop {
@@ -306,7 +306,7 @@ async fn refuse<S: futures_lite::AsyncWrite + Unpin>(mut stream: S) {
 }
 
 /// Serves one connection to its end.
-async fn converse<W: Net + Unpin>(
+async fn converse<W: Net>(
     shop: Rc<Shop<W>>,
     scratch: Scratch,
     place: Place,

@@ -13,18 +13,18 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 use lode_engine::{
-    Error,
-    store::{Resumed, Terms, UploadInfo},
+    Error, Root,
+    store::{Resumed, Stored, Terms, UploadInfo},
 };
-use lode_proofs::Root;
 use lode_world::World;
 
 use crate::{
-    blobs::{pour, stored_reply, text, within_limit},
+    blobs::{chunk_len, pour, put_chunk, stored_reply, text, within_limit},
     handle::Call,
     headers::decode_offset,
     path::decode_root,
     problem::{self, Problem},
+    query::PatchQuery,
     reply::{Reply, empty, json, refusal},
     schema::{UploadState, UploadWish},
 };
@@ -87,7 +87,7 @@ pub(crate) async fn head<W: World>(
 }
 
 /// `PATCH /v1/uploads/{root}`: bytes from `Upload-Offset` on, as many as the client likes. The
-/// last byte turns the upload into a blob.
+/// last byte turns the upload into a blob, which expires as the request with that byte says.
 pub(crate) async fn patch<W: World>(
     call: &mut Call<'_, W>,
     root: Root,
@@ -99,14 +99,15 @@ pub(crate) async fn patch<W: World>(
             let detail = "PATCH needs an Upload-Offset header with the offset of its first byte";
             Problem::new(problem::BAD_REQUEST, detail)
         })?;
-    let _permit = call.intake_credit().await?;
-    let UploadInfo { size, .. } = match call.shop.store.upload(root).await? {
-        Some(info) => info,
-        None => return already_stored(call, root).await,
+    let terms = Terms {
+        expiry: PatchQuery::decode(call.query())?.expiry,
     };
-    // An upload keeps the terms that it was begun with.
-    let upload = match call.shop.store.resume(root, size, Terms::default()).await? {
-        Resumed::Stored(stored) => return Ok(stored_reply(stored, Terms::default())),
+    let _permit = call.intake_credit().await?;
+    let Some(UploadInfo { size, .. }) = call.shop.store.upload(root).await? else {
+        return patch_unknown(call, root, offset, terms).await;
+    };
+    let upload = match call.shop.store.resume(root, size, terms).await? {
+        Resumed::Stored(stored) => return Ok(stored_reply(stored, terms)),
         Resumed::Upload(upload) => upload,
     };
     if upload.offset() != offset {
@@ -114,12 +115,42 @@ pub(crate) async fn patch<W: World>(
     }
     let mut upload = pour(call, upload, offset, size).await?;
     if upload.offset() == size {
-        return Ok(stored_reply(upload.finish().await?, Terms::default()));
+        return Ok(stored_reply(upload.finish().await?, terms));
     }
     upload.flush().await?;
     let mut response = empty(StatusCode::NO_CONTENT);
     progress(response.headers_mut(), upload.durable(), size);
     Ok(response)
+}
+
+/// No upload is known. Either it became a blob and its client never heard so; or the blob has one
+/// chunk, of which the store keeps nothing until it has all: then all of it comes in this PATCH.
+async fn patch_unknown<W: World>(
+    call: &mut Call<'_, W>,
+    root: Root,
+    offset: u64,
+    terms: Terms,
+) -> Result<Response<Reply<W>>, Problem> {
+    if let Some(info) = call.shop.store.stat(root).await? {
+        let stored = Stored {
+            root,
+            size: info.size,
+            existed: true,
+        };
+        return Ok(stored_reply(
+            stored,
+            Terms {
+                expiry: info.expiry,
+            },
+        ));
+    }
+    match call.intake.declared() {
+        Some(size) if offset == 0 && (1..=chunk_len()).contains(&size) => Ok(stored_reply(
+            put_chunk(call, Some(root), size, terms).await?,
+            terms,
+        )),
+        _ => Err(no_upload(root)),
+    }
 }
 
 /// `DELETE /v1/uploads/{root}`.
@@ -142,30 +173,6 @@ async fn find<W: World>(call: &Call<'_, W>, root: Root) -> Result<UploadState, P
         Some(blob) => Ok(state(root, blob.size, blob.size, true)),
         None => Err(no_upload(root)),
     }
-}
-
-/// A client that finished without hearing so asks again: its blob is there.
-async fn already_stored<W: World>(
-    call: &Call<'_, W>,
-    root: Root,
-) -> Result<Response<Reply<W>>, Problem> {
-    let info = call
-        .shop
-        .store
-        .stat(root)
-        .await?
-        .ok_or_else(|| no_upload(root))?;
-    let stored = lode_engine::store::Stored {
-        root,
-        size: info.size,
-        existed: true,
-    };
-    Ok(stored_reply(
-        stored,
-        Terms {
-            expiry: info.expiry,
-        },
-    ))
 }
 
 fn wrong_offset<W: World>(theirs: u64, ours: u64, size: u64) -> Response<Reply<W>> {

@@ -13,6 +13,7 @@ use core::{cell::Cell, cell::RefCell, task::Waker, time::Duration};
 use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
+    credit::Permit,
     limits::Limits,
     meter::{Eviction, Meter},
 };
@@ -99,6 +100,8 @@ pub(crate) struct Guest {
     pub reply: Patience,
     /// Bytes of credit that its requests hold.
     pub held: Cell<u64>,
+    /// Credit for bytes that wait in the connection's write buffer.
+    unflushed: RefCell<Option<Permit>>,
     verdict: Cell<Verdict>,
     leave: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -112,10 +115,21 @@ impl Guest {
             intake: Patience::default(),
             reply: Patience::default(),
             held: Cell::new(0),
+            unflushed: RefCell::new(None),
             verdict: Cell::new(Verdict::Fine),
             leave: Cell::new(false),
             waker: RefCell::new(None),
         }
+    }
+
+    /// Keeps credit until the connection's write buffer is empty.
+    pub fn hold_until_flushed(&self, permit: Permit) {
+        let _earlier = self.unflushed.replace(Some(permit));
+    }
+
+    /// The write buffer is empty.
+    pub fn flushed(&self) {
+        let _permit = self.unflushed.take();
     }
 
     /// What the client does now.
@@ -282,6 +296,8 @@ pub(crate) struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        // The permit points back at its guest.
+        self.guest.flushed();
         self.watch.guests.borrow_mut().remove(&self.key);
     }
 }

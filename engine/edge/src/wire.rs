@@ -30,6 +30,9 @@ pub(crate) struct Wire<W, S> {
     pub ended: bool,
 }
 
+// A world is only ever called, never polled in place.
+impl<W, S> Unpin for Wire<W, S> {}
+
 impl<W: World, S> Wire<W, S> {
     /// Notes the outcome of a write.
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -67,7 +70,7 @@ impl<W: World, S: AsyncRead + Unpin> Wire<W, S> {
     }
 }
 
-impl<W: World + Unpin, S: AsyncRead + Unpin> Read for Wire<W, S> {
+impl<W: World, S: AsyncRead + Unpin> Read for Wire<W, S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -79,7 +82,7 @@ impl<W: World + Unpin, S: AsyncRead + Unpin> Read for Wire<W, S> {
     }
 }
 
-impl<W: World + Unpin, S: AsyncWrite + Unpin> Write for Wire<W, S> {
+impl<W: World, S: AsyncWrite + Unpin> Write for Wire<W, S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -103,7 +106,11 @@ impl<W: World + Unpin, S: AsyncWrite + Unpin> Write for Wire<W, S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if flushed.is_ready() {
+            self.guest.flushed();
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
