@@ -1,2 +1,75 @@
-//! placeholder
-fn main() {}
+//! The `lode` command.
+//!
+//! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
+//! (or offline), `node` is the other end, `demo` shows both, `failure` and `output` tell how it
+//! went. `roots` computes roots on all cores.
+
+mod args;
+mod client;
+mod demo;
+mod failure;
+mod node;
+mod noise;
+mod output;
+mod roots;
+mod settings;
+mod units;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::{
+    args::{Cli, ConfigVerb, Verb},
+    client::Client,
+    failure::Outcome,
+    output::Output,
+    settings::{Settings, config_files},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output {
+        json: cli.common.json,
+        quiet: cli.common.quiet,
+    };
+    run(&cli, output).unwrap_or_else(|failure| output.failure(&failure))
+}
+
+fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
+    let client = || Ok(Client::new(&settings(cli)?.node));
+    match &cli.verb {
+        Verb::Node(_) => node::run(&settings(cli)?, output),
+        Verb::Put(args) => verbs::put::run(args, &client()?, output),
+        Verb::Get(args) => verbs::get::run(args, &client()?, output),
+        Verb::Stat(args) => verbs::stat::run(args, &client()?, output),
+        Verb::Rm(args) => verbs::rm::run(args, &client()?, output),
+        Verb::Root(args) => verbs::root::run(args, output),
+        Verb::Prove(args) => verbs::prove::run(args, &client()?, output),
+        Verb::Verify(args) => verbs::verify::run(args, output),
+        Verb::Scrub(args) => verbs::scrub::run(args, &client()?, output),
+        Verb::Demo(args) => demo::run(args, output),
+        Verb::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "lode", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Config(ConfigVerb::Show(_)) => {
+            verbs::show::run(&settings(cli)?, output).map(|()| ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// All layers of settings, read once per run.
+fn settings(cli: &Cli) -> Outcome<Settings> {
+    let mut flags = cli.common.given();
+    if let Verb::Node(node) | Verb::Config(ConfigVerb::Show(node)) = &cli.verb {
+        flags.extend(node.given());
+    }
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    let env: Vec<_> = std::env::vars_os()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect();
+    let files = config_files(cli.common.config.clone(), &env);
+    Settings::read(&files, &env, &flags)
+}

@@ -1,0 +1,287 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// What `--help` ends with.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, or some of several items failed
+  2  wrong command line or configuration
+  3  no such blob, upload or chunk
+  4  bytes or a proof did not verify
+  5  the node is not there or busy: the same command may work later
+  7  a disk is full
+
+Roots are written 0x and 64 lower-case hexadecimal digits; on input 0x is optional.
+Every setting is also a key of the config file and an environment variable LODE_<KEY>;
+`lode config show` prints each one and where it comes from.";
+
+/// Keeps files safe and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "lode", version, about, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What all commands know.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug, Default)]
+pub struct Common {
+    /// Print results, and errors on stderr, as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print only what scripts need: roots, proofs, nothing
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Read settings from this file and no other
+    #[arg(long, global = true, value_name = "FILE", env = "LODE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Node to talk to [default: http://127.0.0.1:5700]
+    #[arg(long, global = true, value_name = "URL")]
+    pub node: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a node
+    Node(NodeFlags),
+    /// Store files, directories, or stdin; run it again to resume
+    Put(PutArgs),
+    /// Fetch a blob or a range of it, verified
+    Get(GetArgs),
+    /// Show a blob, or the node's figures
+    Stat(StatArgs),
+    /// Delete blobs
+    Rm(RmArgs),
+    /// Compute roots of files, offline
+    Root(RootArgs),
+    /// Fetch the proof that a chunk is part of a blob
+    Prove(ProveArgs),
+    /// Check proof files, offline
+    Verify(VerifyArgs),
+    /// Let the node read and check everything it holds
+    Scrub(ScrubArgs),
+    /// Store files, kill the node in the middle of a put, get everything back, verified
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Settings
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+/// Flags of `lode node`: one per setting. Values are checked with those of file and environment.
+#[derive(Args, Debug, Default)]
+pub struct NodeFlags {
+    /// Data directory; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<String>,
+    /// Address and port; port 0 picks a free one [default: 127.0.0.1:5700]
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// Executors, and shards of a new store; 0: one per core [default: 0]
+    #[arg(long, value_name = "N")]
+    pub shards: Option<String>,
+    /// auto, uring or posix [default: auto]
+    #[arg(long, value_name = "NAME")]
+    pub backend: Option<String>,
+    /// Bytes of a segment file of a new store [default: 256MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub segment: Option<String>,
+    /// Bytes per shard on their way to the disk [default: 48MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub ingest_memory: Option<String>,
+    /// Bytes per second and shard of the background scrub; 0: none [default: 8MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub scrub_rate: Option<String>,
+    /// Percent of the filesystem kept free [default: 5]
+    #[arg(long, value_name = "N")]
+    pub reserve_percent: Option<String>,
+    /// Open connections [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub max_connections: Option<String>,
+    /// Bytes of one blob [default: 16TiB]
+    #[arg(long, value_name = "SIZE")]
+    pub max_blob: Option<String>,
+    /// Time for a request's head [default: 10s]
+    #[arg(long, value_name = "SPAN")]
+    pub head_time: Option<String>,
+    /// Time without a request before a connection is closed [default: 60s]
+    #[arg(long, value_name = "SPAN")]
+    pub idle_time: Option<String>,
+    /// Time in which a body or a reply must move 64 KiB [default: 30s]
+    #[arg(long, value_name = "SPAN")]
+    pub progress_time: Option<String>,
+    /// Time for requests in flight to end at a stop [default: 20s]
+    #[arg(long, value_name = "SPAN")]
+    pub drain_time: Option<String>,
+    /// What to log: error, warn, info, debug, or a filter [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// human or json [default: human]
+    #[arg(long, value_name = "FORM")]
+    pub log_format: Option<String>,
+}
+
+/// Arguments of `lode put`.
+#[derive(Args, Debug)]
+pub struct PutArgs {
+    /// Files, directories (with all files below), or - for stdin
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    pub paths: Vec<PathBuf>,
+    /// First epoch in which the blobs may be gone
+    #[arg(long, value_name = "EPOCH")]
+    pub expiry: Option<u32>,
+}
+
+/// Arguments of `lode get`.
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    /// Which blob
+    pub root: String,
+    /// File to write; - is stdout, which is also where bytes go without -o if it is no terminal
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Only bytes A to B, both included; A- to the end, -N the last N
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    pub range: Option<String>,
+    /// Fetch a range without its proofs
+    #[arg(long, requires = "range")]
+    pub trust_node: bool,
+}
+
+/// Arguments of `lode stat`.
+#[derive(Args, Debug)]
+pub struct StatArgs {
+    /// Which blob; without it, the node
+    pub root: Option<String>,
+}
+
+/// Arguments of `lode rm`.
+#[derive(Args, Debug)]
+pub struct RmArgs {
+    /// Which blobs
+    #[arg(required = true)]
+    pub roots: Vec<String>,
+}
+
+/// Arguments of `lode root`.
+#[derive(Args, Debug)]
+pub struct RootArgs {
+    /// Files, or - for stdin
+    #[arg(required = true, value_name = "FILE|-")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `lode prove`.
+#[derive(Args, Debug)]
+pub struct ProveArgs {
+    /// Which blob
+    pub root: String,
+    /// Which chunk of 262144 bytes, from 0
+    #[arg(long, value_name = "I")]
+    pub chunk: u64,
+    /// File to write; - is stdout [default: ROOT-I.lodeproof with 8 digits of ROOT]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Leave the chunk's bytes out
+    #[arg(long)]
+    pub no_data: bool,
+}
+
+/// Arguments of `lode verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// Proof files, or - for stdin
+    #[arg(required = true, value_name = "PROOF|-")]
+    pub files: Vec<PathBuf>,
+    /// The proofs must be about this blob
+    #[arg(long)]
+    pub root: Option<String>,
+}
+
+/// Arguments of `lode scrub`.
+#[derive(Args, Debug)]
+pub struct ScrubArgs {
+    /// Bytes per second and shard, as 50MiB; 0: as fast as the disk goes
+    #[arg(long, default_value = "0", value_name = "SIZE")]
+    pub rate: String,
+}
+
+/// Arguments of `lode demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
+    /// Files to store; without any, a few that every machine has
+    pub files: Vec<PathBuf>,
+    /// Bytes of the put that is interrupted
+    #[arg(long, default_value = "256MiB", value_name = "SIZE")]
+    pub size: String,
+    /// Seed of those bytes
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Keep the folder and print its path
+    #[arg(long)]
+    pub keep: bool,
+    /// Make the folder below this directory
+    #[arg(long, value_name = "DIR")]
+    pub within: Option<PathBuf>,
+    /// auto, uring or posix
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    pub backend: String,
+}
+
+/// Commands about settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigVerb {
+    /// Print every setting, its value and where it comes from
+    Show(NodeFlags),
+}
+
+impl NodeFlags {
+    /// The flags that were given, by the setting that they set.
+    pub fn given(&self) -> Vec<(&'static str, &str)> {
+        let all = [
+            ("dir", &self.dir),
+            ("listen", &self.listen),
+            ("shards", &self.shards),
+            ("backend", &self.backend),
+            ("segment", &self.segment),
+            ("ingest_memory", &self.ingest_memory),
+            ("scrub_rate", &self.scrub_rate),
+            ("reserve_percent", &self.reserve_percent),
+            ("max_connections", &self.max_connections),
+            ("max_blob", &self.max_blob),
+            ("head_time", &self.head_time),
+            ("idle_time", &self.idle_time),
+            ("progress_time", &self.progress_time),
+            ("drain_time", &self.drain_time),
+            ("log", &self.log),
+            ("log_format", &self.log_format),
+        ];
+        all.into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_deref()?)))
+            .collect()
+    }
+}
+
+impl Common {
+    /// The settings among the common flags that were given.
+    pub fn given(&self) -> Vec<(&'static str, &str)> {
+        self.node
+            .iter()
+            .map(|node| ("node", node.as_str()))
+            .collect()
+    }
+}

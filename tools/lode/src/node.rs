@@ -1,0 +1,234 @@
+//! `lode node`: one store, one HTTP port, one process.
+//!
+//! ```text
+//!   main thread: preflight, lock, launch, then waits for the executors
+//!   executors:   store and shards' routes                (one thread per core)
+//!   desk thread: tokio; signals, health, metrics, other routes
+//! ```
+
+mod door;
+mod journal;
+mod program;
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{Receiver, channel},
+    },
+    thread,
+    time::Instant,
+};
+
+use lode_edge::{Desk, Edge};
+use lode_engine::mesh::Mesh;
+use lode_world::{Preflight, launch, preflight};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    failure::{Failure, Outcome},
+    output::Output,
+    settings::Settings,
+};
+use program::{News, NodeProgram};
+
+/// Runs a node until it is told to stop.
+pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
+    let began = Instant::now();
+    journal::start(settings)?;
+    let dir = prepare_dir(settings)?;
+    let _lock = door::lock(&dir)?;
+    door::check_port(settings.listen)?;
+    let executors = executors(settings);
+    let found = preflight(&[dir.clone()], usize::from(executors), settings.backend)
+        .map_err(|error| Failure::file(dir.display(), &error))?;
+    for warning in &found.warnings {
+        tracing::warn!(cure = warning.cure, "{}", warning.what);
+    }
+    let (edge, desk) = Edge::new(settings.limits(executors), usize::from(executors));
+    let _desk = start_desk(edge.clone(), desk)?;
+    let (sender, news) = channel();
+    let program = NodeProgram {
+        edge: edge.clone(),
+        options: settings.store(dir.clone(), executors),
+        mesh: Mesh::new(usize::from(executors)),
+        listen: settings.listen,
+        news: sender.clone(),
+    };
+    let running = launch(&found, program).map_err(|error| {
+        let next = "look at the limits that the warnings name, or try --backend posix";
+        Failure::other(format!("the executors could not start: {error}"), next)
+    })?;
+    // Joined on a thread of its own: an executor that dies must be heard of while others wait.
+    thread::spawn(move || sender.send(News::Ended(running.join())).is_err());
+    let served = announce(settings, &found, &dir, began, &news, output);
+    if let Err(failure) = served {
+        edge.stop();
+        return Err(failure);
+    }
+    until_ended(&news)?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the last executor.
+fn until_ended(news: &Receiver<News>) -> Outcome<()> {
+    loop {
+        match news.recv() {
+            Ok(News::Listening(_)) => {}
+            Ok(News::Failed(failure)) => return Err(failure),
+            Ok(News::Ended(ended)) => return ended.map_err(|error| died(&error)),
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+fn died(error: &io::Error) -> Failure {
+    Failure::other(
+        format!("the node died: {error}"),
+        "report this with the log; starting it again recovers everything that was acknowledged",
+    )
+}
+
+/// One executor per shard that was asked for, or per core.
+fn executors(settings: &Settings) -> u16 {
+    let cores = || {
+        thread::available_parallelism()
+            .ok()
+            .and_then(|cores| u16::try_from(cores.get()).ok())
+    };
+    settings.shards.or_else(cores).unwrap_or(1)
+}
+
+fn prepare_dir(settings: &Settings) -> Outcome<PathBuf> {
+    let dir = settings.dir.clone().ok_or_else(|| {
+        Failure::usage(
+            "a node needs a data directory",
+            "name it by --dir DIR, LODE_DIR, or dir in the config file",
+        )
+    })?;
+    std::fs::create_dir_all(&dir).map_err(|error| Failure::file(dir.display(), &error))?;
+    dir.canonicalize()
+        .map_err(|error| Failure::file(dir.display(), &error))
+}
+
+/// The desk's thread, and the signals with it. It lives as long as the process.
+fn start_desk(edge: Edge, desk: Desk) -> Outcome<thread::JoinHandle<()>> {
+    let failed = |error| {
+        Failure::other(
+            format!("the desk thread: {error}"),
+            "raise the limit of threads",
+        )
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(failed)?;
+    let body = move || {
+        runtime.block_on(async move {
+            if let Err(error) = watch_signals(&edge) {
+                tracing::error!(%error, "signals cannot be heard: only SIGKILL stops this node");
+            }
+            drop(edge);
+            desk.run().await;
+        });
+    };
+    thread::Builder::new()
+        .name("lode-desk".to_owned())
+        .spawn(body)
+        .map_err(failed)
+}
+
+/// The first SIGTERM or SIGINT stops the node gracefully, the second at once.
+fn watch_signals(edge: &Edge) -> io::Result<()> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut heard = signal(kind)?;
+        let (edge, stopped) = (edge.clone(), stopped.clone());
+        tokio::spawn(async move {
+            while heard.recv().await.is_some() {
+                if stopped.swap(true, Relaxed) {
+                    tracing::warn!(
+                        "second signal: stopping at once; the next start replays the log"
+                    );
+                    std::process::exit(130);
+                }
+                tracing::info!(
+                    "stopping: requests in flight are finished; a second signal stops at once"
+                );
+                edge.stop();
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Waits until every executor listens, then prints the one line that says so.
+fn announce(
+    settings: &Settings,
+    found: &Preflight,
+    dir: &Path,
+    began: Instant,
+    news: &Receiver<News>,
+    output: Output,
+) -> Outcome<()> {
+    let mut address: Option<SocketAddr> = None;
+    for _ in 0..found.executors {
+        match news.recv() {
+            Ok(News::Listening(at)) => address = Some(at),
+            Ok(News::Failed(failure)) => return Err(failure),
+            Ok(News::Ended(Err(error))) => return Err(died(&error)),
+            Ok(News::Ended(Ok(()))) | Err(_) => {
+                return Err(Failure::other(
+                    "stopped before it was ready",
+                    "start it again",
+                ));
+            }
+        }
+    }
+    let Some(address) = address else {
+        return Ok(());
+    };
+    let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let url = format!("http://{address}");
+    let shown = settings
+        .shown
+        .iter()
+        .map(|shown| (shown.key.to_owned(), json!(shown.value)));
+    let json = json!({
+        "url": url, "pid": std::process::id(), "dir": dir.display().to_string(),
+        "backend": found.backend.to_string(), "shards": found.executors, "ready_ms": millis,
+        "settings": shown.collect::<serde_json::Map<_, _>>(),
+    });
+    let long = format!(
+        "lode node ready at {url}  pid {}  dir {}  backend {} ({})  shards {}  in {millis} ms\n{}",
+        std::process::id(),
+        dir.display(),
+        found.backend,
+        found.why,
+        found.executors,
+        one_line(settings)
+    );
+    output.data(&json, &url, &long)?;
+    io::stdout()
+        .flush()
+        .map_err(|error| Failure::file("stdout", &error))
+}
+
+/// All settings that have a value, on one line.
+fn one_line(settings: &Settings) -> String {
+    let set = settings
+        .shown
+        .iter()
+        .filter(|shown| !shown.value.is_empty());
+    let pairs: Vec<String> = set
+        .filter(|shown| !matches!(shown.key, "node" | "dir" | "listen"))
+        .map(|shown| format!("{}={}", shown.key, shown.value))
+        .collect();
+    format!("settings: {}", pairs.join(" "))
+}

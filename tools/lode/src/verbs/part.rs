@@ -1,0 +1,157 @@
+//! A download that is not complete: a file beside its target whose name says what it will be, so
+//! that a later run finds it, and nobody takes it for the whole.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use lode_proofs::Hash32;
+
+use crate::{
+    failure::{Failure, Outcome},
+    roots::{CHUNK, StreamRoot},
+};
+
+/// The part and its file.
+pub struct Part {
+    path: PathBuf,
+    file: File,
+    size: u64,
+}
+
+impl Part {
+    /// Opens the part of `target`, or makes it. Two runs at once do not share it.
+    pub fn open(target: &Path, root: Hash32, size: u64) -> Outcome<Part> {
+        let path = part_path(target, root);
+        let failed = |error: io::Error| Failure::file(path.display(), &error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        if file.try_lock().is_err() {
+            let what = format!("another download is writing {}", path.display());
+            return Err(Failure::other(
+                what,
+                "wait for it, or choose another name by -o",
+            ));
+        }
+        Ok(Part { path, file, size })
+    }
+
+    /// Feeds the whole chunks that are here to the hasher; returns their bytes. What follows them
+    /// is cut off, and a part that cannot be a part of this blob starts anew.
+    pub fn rehash(&mut self, hasher: &mut StreamRoot) -> Outcome<u64> {
+        let length = self
+            .file
+            .metadata()
+            .map_err(|error| self.failed(&error))?
+            .len();
+        let kept = if length > self.size {
+            0
+        } else {
+            length / CHUNK * CHUNK
+        };
+        let mut left = kept;
+        let mut buffer = vec![0; 256 * 1024];
+        while left > 0 {
+            let most = usize::try_from(left)
+                .unwrap_or(usize::MAX)
+                .min(buffer.len());
+            self.file
+                .read_exact(&mut buffer[..most])
+                .map_err(|error| self.failed(&error))?;
+            hasher.update(&buffer[..most]);
+            left -= u64::try_from(most).unwrap_or(left);
+        }
+        self.file
+            .set_len(kept)
+            .map_err(|error| self.failed(&error))?;
+        self.file
+            .seek(SeekFrom::Start(kept))
+            .map_err(|error| self.failed(&error))?;
+        Ok(kept)
+    }
+
+    /// Appends bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
+        self.file
+            .write_all(bytes)
+            .map_err(|error| self.failed(&error))
+    }
+
+    /// The bytes are right: they survive power loss under their own name from here on.
+    pub fn publish(self, target: &Path) -> Outcome<()> {
+        self.file.sync_all().map_err(|error| self.failed(&error))?;
+        fs::rename(&self.path, target).map_err(|error| Failure::file(target.display(), &error))?;
+        let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty());
+        let dir = dir.unwrap_or(Path::new("."));
+        let synced = File::open(dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|error| Failure::file(dir.display(), &error))
+    }
+
+    /// The bytes are wrong.
+    pub fn discard(self) {
+        // Left behind, it would be found wrong again by the next run.
+        let _left = fs::remove_file(&self.path).is_err();
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        Failure::file(self.path.display(), error)
+    }
+}
+
+fn part_path(target: &Path, root: Hash32) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let digits: String = root.to_string().chars().skip(2).take(8).collect();
+    target.with_file_name(format!(".{name}.{digits}.part"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::noise::noise;
+    use lode_proofs::blob_tree;
+
+    /// A part continues after its last whole chunk, whatever came after it, and becomes the file.
+    #[test]
+    fn continues() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("blob");
+        let bytes = noise(3, 700_000);
+        let root = blob_tree(&bytes).unwrap().root();
+        let mut part = Part::open(&target, root, 700_000).unwrap();
+        assert!(Part::open(&target, root, 700_000).is_err(), "locked");
+        part.write(&bytes[..600_000]).unwrap();
+        drop(part);
+        let mut part = Part::open(&target, root, 700_000).unwrap();
+        let mut hasher = StreamRoot::new();
+        let kept = usize::try_from(part.rehash(&mut hasher).unwrap()).unwrap();
+        assert_eq!(kept, 2 * 262_144);
+        hasher.update(&bytes[kept..]);
+        part.write(&bytes[kept..]).unwrap();
+        assert_eq!(hasher.finish().unwrap().root(), root);
+        part.publish(&target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), bytes);
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "no part is left"
+        );
+    }
+
+    /// A part that is longer than the blob is worth nothing.
+    #[test]
+    fn too_long() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("blob");
+        let mut part = Part::open(&target, Hash32([1; 32]), 300_000).unwrap();
+        part.write(&noise(3, 400_000)).unwrap();
+        assert_eq!(part.rehash(&mut StreamRoot::new()).unwrap(), 0);
+        assert_eq!(part.file.metadata().unwrap().len(), 0);
+    }
+}
