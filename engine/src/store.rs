@@ -360,12 +360,13 @@ impl<W: World> Store<W> {
     /// Tells the store which epoch it is: what expired before it is dropped. Earlier epochs than
     /// the last one are ignored.
     pub async fn set_epoch(&self, epoch: u32) -> Result<()> {
-        let mut superblock = superblock::load(&self.0.world, &self.0.dir).await?;
-        if epoch > superblock.epoch {
-            superblock.epoch = epoch;
-            superblock.generation += 1;
-            superblock::rewrite(&self.0.world, &self.0.dir, &superblock).await?;
-        }
+        // On the executor of the first shard, so that two callers cannot write at the same time.
+        let dir = self.0.dir.clone();
+        self.on(0, move |shard| async move {
+            let _turn = shard.mend.epoch.lock(()).await;
+            superblock::set_epoch(&shard.world, &dir, epoch).await
+        })
+        .await??;
         for shard in 0..self.0.shards {
             self.on(shard, move |shard| async move {
                 mend::reclaim::set_epoch(&shard, epoch).await

@@ -27,7 +27,7 @@ pub(crate) async fn load_or_make<W: World>(world: &W, options: &Options) -> Resu
         .await
         .map_err(Error::io(&options.dir))?;
     if names.iter().any(|name| name == "SUPER") {
-        return load(world, &options.dir).await;
+        return settle(world, &options.dir).await;
     }
     if names.iter().any(|name| name.starts_with("shard-")) {
         let why = "the directory has shards but no SUPER; restore SUPER from a backup".to_owned();
@@ -39,8 +39,48 @@ pub(crate) async fn load_or_make<W: World>(world: &W, options: &Options) -> Resu
     make(world, options).await
 }
 
+/// Reads the superblock of a store that is being opened, and makes what was read durable: a killed
+/// process may have left its name or a new generation in the drive's cache, or a sync that failed
+/// may have dropped it. Copies that differ are all written again; while they are the same, at least
+/// two of them were synced.
+async fn settle<W: World>(world: &W, dir: &Path) -> Result<Superblock> {
+    world.disk().sync_dir(dir).await.map_err(Error::io(dir))?;
+    let bytes = read_copies(world, dir).await?;
+    let superblock = decode(dir, &bytes)?;
+    if (0..COPIES)
+        .flat_map(|copy| superblock.encode(copy))
+        .ne(bytes)
+    {
+        rewrite(world, dir, &superblock).await?;
+    }
+    Ok(superblock)
+}
+
+/// Raises the epoch durably; an earlier one than the last changes nothing. One at a time.
+pub(crate) async fn set_epoch<W: World>(world: &W, dir: &Path, epoch: u32) -> Result<()> {
+    let mut superblock = load(world, dir).await?;
+    if epoch > superblock.epoch {
+        superblock.epoch = epoch;
+        superblock.generation += 1;
+        rewrite(world, dir, &superblock).await?;
+    }
+    Ok(())
+}
+
 /// Reads an existing superblock.
 pub async fn load<W: World>(world: &W, dir: &Path) -> Result<Superblock> {
+    decode(dir, &read_copies(world, dir).await?)
+}
+
+fn decode(dir: &Path, bytes: &[u8]) -> Result<Superblock> {
+    let format = |error: crate::format::superblock::SuperError| Error::Format {
+        path: path(dir).display().to_string(),
+        why: error.to_string(),
+    };
+    Superblock::decode(bytes).map_err(format)
+}
+
+async fn read_copies<W: World>(world: &W, dir: &Path) -> Result<Vec<u8>> {
     let path = path(dir);
     let file = world
         .disk()
@@ -58,11 +98,7 @@ pub async fn load<W: World>(world: &W, dir: &Path) -> Result<Superblock> {
             Err(_) => bytes.extend_from_slice(&[0; lode_world::ALIGN]),
         }
     }
-    let format = |error: crate::format::superblock::SuperError| Error::Format {
-        path: path.display().to_string(),
-        why: error.to_string(),
-    };
-    Superblock::decode(&bytes).map_err(format)
+    Ok(bytes)
 }
 
 /// Makes a new store.
@@ -103,11 +139,7 @@ async fn make<W: World>(world: &W, options: &Options) -> Result<Superblock> {
 }
 
 /// Replaces the superblock, two copies at a time, so that a whole one exists at every moment.
-pub(crate) async fn rewrite<W: World>(
-    world: &W,
-    dir: &Path,
-    superblock: &Superblock,
-) -> Result<()> {
+async fn rewrite<W: World>(world: &W, dir: &Path, superblock: &Superblock) -> Result<()> {
     let path = path(dir);
     let file = world
         .disk()

@@ -25,6 +25,8 @@ pub(crate) struct State {
     pub(crate) checkpoint_number: Cell<u64>,
     /// Held while mend works, so that an order from outside waits for its turn.
     pub(crate) busy: crate::wait::KeyLock<()>,
+    /// Held while the store's epoch is written.
+    pub(crate) epoch: crate::wait::KeyLock<()>,
 }
 
 impl State {
@@ -34,6 +36,7 @@ impl State {
             closed: Cell::new(0),
             checkpoint_number: Cell::new(0),
             busy: crate::wait::KeyLock::default(),
+            epoch: crate::wait::KeyLock::default(),
         }
     }
 
@@ -51,6 +54,13 @@ impl State {
 
 /// Starts a shard's mend task; it ends when the shard stops.
 pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
+    let d = Rc::clone(shard);
+    shard.world.spawn(Queue::Serve, async move {
+        loop {
+            d.world.sleep(Duration::from_secs(5)).await;
+            d.dbg();
+        }
+    });
     let mender = Rc::clone(shard);
     shard.world.spawn(Queue::Mend, async move {
         while !mender.stopping.get() {
