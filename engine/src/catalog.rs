@@ -371,7 +371,8 @@ impl<F> Catalog<F> {
 
     fn upload(&mut self, header: &Header) -> &mut Unfinished {
         let upload = self.uploads.entry(header.blob).or_default();
-        if upload.first == 0 {
+        // Records of one commit are told in any order: the lowest number counts.
+        if upload.first == 0 || header.sequence < upload.first {
             upload.first = header.sequence;
         }
         upload
