@@ -122,7 +122,16 @@ pub fn name(number: u32) -> String {
 
 /// Number in a segment's name.
 pub fn number(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("segment-")?;
+    number_after(name, "segment-")
+}
+
+/// Number in the name of a file that waits to be used again.
+pub fn free_number(name: &str) -> Option<u32> {
+    number_after(name, "free-")
+}
+
+fn number_after(name: &str, prefix: &str) -> Option<u32> {
+    let digits = name.strip_prefix(prefix)?;
     (digits.len() == 10).then(|| digits.parse().ok())?
 }
 

@@ -141,10 +141,17 @@ impl<W: World> Shard<W> {
     ) -> Result<Vec<Source<W::File>>> {
         let disk = self.world.disk();
         let mut sources = Vec::new();
+        // A number that a checkpoint knows is not given again, though its file be gone: the next
+        // start would take the new file for the one that the checkpoint covers.
+        covered
+            .into_iter()
+            .flat_map(|covered| covered.segments.keys())
+            .for_each(|number| self.supply.seen(*number));
         for name in names {
             let path = self.dir.join(name);
             let Some(number) = segment::number(name) else {
-                if name.starts_with("free-") {
+                if let Some(number) = segment::free_number(name) {
+                    self.supply.seen(number);
                     let len = self.file_len(&path).await?;
                     self.supply.found_free(path, len).await?;
                 }
@@ -271,6 +278,7 @@ impl<W: World> Shard<W> {
                 "acknowledged pages are damaged; the records in them are lost here"
             );
         }
+        walked.entries.iter().for_each(|entry| segment.note(entry));
         source.first = walked
             .entries
             .first()
@@ -283,7 +291,11 @@ impl<W: World> Shard<W> {
     /// Reads the records of a source whose turn has come.
     async fn load(&self, source: &mut Source<W::File>) -> Result<()> {
         match replay::footer(&source.segment).await {
-            Some(footer) => source.entries = Some(footer.entries.into()),
+            Some(footer) => {
+                let segment = &source.segment;
+                footer.entries.iter().for_each(|entry| segment.note(entry));
+                source.entries = Some(footer.entries.into());
+            }
             // Its head was whole, the rest is not: the frames tell the same.
             None => self.walk(source).await?,
         }
@@ -306,11 +318,6 @@ impl<W: World> Shard<W> {
             let source = &mut sources[index];
             if source.entries.is_none() {
                 self.load(source).await?;
-                source
-                    .entries
-                    .iter()
-                    .flatten()
-                    .for_each(|entry| source.segment.note(entry));
             }
             let entries = source.entries.as_mut().expect("it was just loaded");
             if let Some(entry) = entries.pop_front()
