@@ -141,27 +141,26 @@ pub fn preflight(
         }
     }
     check_files(&mut warnings);
-    let (backend, why) = match (force, uring_obstacle(), indirect) {
-        (Some(Backend::Posix), ..) => (Backend::Posix, "asked for".into()),
-        (Some(Backend::Uring), Some(obstacle), _) => {
+    // Without direct IO the page cache stands between us and the disk, in either world.
+    let obstacle = indirect.clone().or_else(uring_obstacle);
+    let (backend, why) = match (force, obstacle) {
+        (Some(Backend::Posix), _) => {
+            warnings.extend(indirect);
+            (Backend::Posix, "asked for".into())
+        }
+        (Some(Backend::Uring), Some(obstacle)) => {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 obstacle.to_string(),
             ));
         }
-        (Some(Backend::Uring), None, Some(obstacle)) => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                obstacle.to_string(),
-            ));
-        }
-        (Some(Backend::Uring), None, None) => (Backend::Uring, "asked for".into()),
-        (None, Some(obstacle), _) | (None, None, Some(obstacle)) => {
+        (Some(Backend::Uring), None) => (Backend::Uring, "asked for".into()),
+        (None, Some(obstacle)) => {
             let why = obstacle.what.clone();
             warnings.push(obstacle);
             (Backend::Posix, why)
         }
-        (None, None, None) => {
+        (None, None) => {
             let uname = rustix::system::uname();
             let release = uname.release().to_string_lossy();
             (
