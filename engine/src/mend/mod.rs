@@ -54,13 +54,6 @@ impl State {
 
 /// Starts a shard's mend task; it ends when the shard stops.
 pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
-    let d = Rc::clone(shard);
-    shard.world.spawn(Queue::Serve, async move {
-        loop {
-            d.world.sleep(Duration::from_secs(5)).await;
-            d.dbg();
-        }
-    });
     let mender = Rc::clone(shard);
     shard.world.spawn(Queue::Mend, async move {
         while !mender.stopping.get() {
