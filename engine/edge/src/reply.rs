@@ -69,11 +69,11 @@ pub(crate) struct Sending<W: World> {
     step: Step<W>,
 }
 
-type Next<W> = Pin<Box<dyn Future<Output = (Source<W>, Option<Result<Bytes, Stopped>>)>>>;
+type Next<W> = Pin<Box<dyn Future<Output = (Box<Source<W>>, Option<Result<Bytes, Stopped>>)>>>;
 
 enum Step<W: World> {
     /// The first piece, read before the head was sent, and what follows.
-    Ready(Bytes, Source<W>),
+    Ready(Bytes, Box<Source<W>>),
     Reading(Next<W>),
     Over,
 }
@@ -182,7 +182,7 @@ impl<W: World> Sending<W> {
             .saturating_add(more);
         Sending {
             left,
-            step: Step::Ready(first, source),
+            step: Step::Ready(first, Box::new(source)),
         }
     }
 
@@ -212,7 +212,9 @@ impl<W: World> Sending<W> {
     }
 }
 
-async fn following<W: World>(mut source: Source<W>) -> (Source<W>, Option<Result<Bytes, Stopped>>) {
+async fn following<W: World>(
+    mut source: Box<Source<W>>,
+) -> (Box<Source<W>>, Option<Result<Bytes, Stopped>>) {
     let piece = source.next().await;
     (source, piece)
 }

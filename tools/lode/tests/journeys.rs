@@ -1,0 +1,15 @@
+//! Journeys with the real binary: a node in a temporary folder on a free port, and its clients.
+
+#[path = "journeys/house.rs"]
+mod house;
+
+#[path = "journeys/abuse.rs"]
+mod abuse;
+#[path = "journeys/command.rs"]
+mod command;
+#[path = "journeys/http.rs"]
+mod http;
+#[path = "journeys/life.rs"]
+mod life;
+#[path = "journeys/uploads.rs"]
+mod uploads;
