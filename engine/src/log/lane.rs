@@ -39,6 +39,8 @@ use crate::{
 
 /// Bytes after which a frame closes although another one is in flight.
 pub const FRAME_MAX: u64 = 16 << 20;
+/// A segment has room for at least this many full frames: small ones overlap their commits too.
+const FRAMES_MIN: u64 = 16;
 /// Frames that write and sync at the same time: three keep a disk with a write cache busy while
 /// the oldest one waits for its sync.
 pub const IN_FLIGHT_MAX: usize = 3;
@@ -66,6 +68,10 @@ pub struct Lane<W: World> {
     work: Bell,
     /// Rung when nothing is in flight any more.
     idle: Bell,
+    /// Bytes after which a frame closes although another one is in flight.
+    frame_max: u64,
+    /// Syncs that have not returned.
+    syncing: Cell<usize>,
     counters: Rc<Counters>,
 }
 
@@ -122,12 +128,15 @@ impl<W: World> Lane<W> {
             failed: None,
             ended: false,
         };
+        let frame_max = segment.file_len.get() / FRAMES_MIN;
         let lane = Rc::new(Lane {
             world: world.clone(),
             segment,
             state: RefCell::new(state),
             work: Bell::default(),
             idle: Bell::default(),
+            frame_max: FRAME_MAX.min(frame_max),
+            syncing: Cell::new(0),
             counters,
         });
         world.spawn(Queue::Ingest, Rc::clone(&lane).close_frames());
@@ -245,7 +254,7 @@ impl<W: World> Lane<W> {
     fn close_due(&self) -> Option<(Rc<Frame>, Buffers<W::File>)> {
         let mut state = self.state.borrow_mut();
         let frame = state.open.as_ref()?;
-        let full = frame.bytes.get() >= FRAME_MAX && state.in_flight.len() < IN_FLIGHT_MAX;
+        let full = frame.bytes.get() >= self.frame_max && state.in_flight.len() < IN_FLIGHT_MAX;
         if state.failed.is_some() || !(full || state.in_flight.is_empty()) {
             return None;
         }
@@ -286,8 +295,16 @@ impl<W: World> Lane<W> {
         }
         let sync = self.segment.file.sync();
         let (frame, lane) = (Rc::clone(frame), Rc::clone(self));
+        self.syncing.set(self.syncing.get() + 1);
         self.world.spawn(Queue::Ingest, async move {
-            match sync.await {
+            let synced = sync.await;
+            lane.syncing.set(lane.syncing.get() - 1);
+            // A sync of a later frame that failed first may have dropped this frame's bytes, and
+            // only it was told so. If it has returned, it is heard before anyone relies on them.
+            if synced.is_ok() && lane.syncing.get() > 0 {
+                lane.world.breathe().await;
+            }
+            match synced {
                 Ok(()) => {
                     frame.synced.set(true);
                     lane.publish();
