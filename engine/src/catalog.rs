@@ -162,7 +162,14 @@ impl<F> Catalog<F> {
             Kind::Manifest => self.apply_manifest(header, place),
             Kind::Open => self.apply_open(header, place),
             Kind::Delete => {
-                self.remove(&header.root);
+                // A moved one may be older than what has its root now: whoever replays it looks.
+                if !header.moved() {
+                    self.remove(&header.root);
+                }
+                // Its chunks may outlive its manifest in the log, and look like an upload then.
+                if header.blob != 0 {
+                    self.forget(header.blob);
+                }
                 self.bury(header, place);
             }
             Kind::Abandon => {
@@ -253,6 +260,22 @@ impl<F> Catalog<F> {
                     }
                 }
             }
+        }
+    }
+
+    /// Forgets every upload whose expiry epoch has come, but those that are being written.
+    pub fn drop_expired_uploads(&mut self, epoch: u32, in_session: impl Fn(u64) -> bool) {
+        let gone = |upload: &Unfinished| {
+            let expiry = upload.declared.map_or(0, |declared| declared.expiry);
+            expiry != 0 && expiry <= epoch
+        };
+        let uploads = self.uploads.iter();
+        let gone: Vec<u64> = uploads
+            .filter(|(blob, upload)| gone(upload) && !in_session(**blob))
+            .map(|(blob, _)| *blob)
+            .collect();
+        for blob in gone {
+            self.forget(blob);
         }
     }
 
@@ -365,8 +388,12 @@ impl<F> Catalog<F> {
         if let Some(before) = upload.declared.replace(declared) {
             self.dead(before.place, header.total_len());
         }
-        self.declared.insert(header.root, header.blob);
         self.add_live(place, header.total_len());
+        // A root has one upload: an older one is there only if its end did not become durable.
+        let older = self.declared.insert(header.root, header.blob);
+        if let Some(older) = older.filter(|older| *older != header.blob) {
+            self.forget(older);
+        }
     }
 
     fn upload(&mut self, header: &Header) -> &mut Unfinished {

@@ -62,6 +62,29 @@ pub async fn record<F: File>(
     Ok((header, payload))
 }
 
+/// Sequence number of the record at `at`.
+pub async fn sequence<F: File>(segment: &Segment<F>, at: u64) -> Result<u64, ReadError> {
+    let mut pages = read_pages(segment, at, record::HEADER).await;
+    for _ in 1..TRIES {
+        if matches!(pages, Err(ReadError::Io(_))) {
+            pages = read_pages(segment, at, record::HEADER).await;
+        }
+    }
+    let pages = pages?;
+    let start = page::offset_in_page(at);
+    check_pages(
+        segment,
+        pages.as_ref(),
+        page::page_of(at),
+        start,
+        record::HEADER,
+    )?;
+    let mut head = [0; record::HEADER];
+    gather(pages.as_ref(), start, &mut head);
+    let header = record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))?;
+    Ok(header.sequence)
+}
+
 /// Reads `len` bytes from `offset` of the payload of the record at `at`, checking only the pages
 /// that hold them.
 pub async fn part<F: File>(
@@ -136,6 +159,8 @@ fn gather(pages: &[u8], start: usize, out: &mut [u8]) {
     }
 }
 
+/// How often a start asks for a page before it believes that the disk refuses it.
+pub const TRIES: usize = 4;
 /// [`PAGE`] for file offsets.
 pub const PAGE_U64: u64 = 4096;
 const _: () = assert!(PAGE == 4096);

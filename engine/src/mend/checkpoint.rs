@@ -44,19 +44,23 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
         .open(&new, Open::Create)
         .await
         .map_err(Error::io(&new))?;
-    if let Err(error) = write_items(shard, &file).await {
-        drop(file);
-        if let Err(left) = disk.remove(&new).await {
-            tracing::warn!(path = %new.display(), error = %left, "unfinished checkpoint stays");
-        }
-        return Err(shard.space.refusal(&new, error));
-    }
+    let written = write_items(shard, &file).await;
     drop(file);
+    let covered = match written {
+        Ok(covered) => covered,
+        Err(error) => {
+            if let Err(left) = disk.remove(&new).await {
+                tracing::warn!(path = %new.display(), error = %left, "unfinished checkpoint stays");
+            }
+            return Err(shard.space.refusal(&new, error));
+        }
+    };
     disk.rename(&new, &done).await.map_err(Error::io(&new))?;
     disk.sync_dir(&shard.dir)
         .await
         .map_err(Error::io(&shard.dir))?;
     shard.mend.checkpoint_number.set(number);
+    shard.mend.covered.set(covered);
     let names = disk.list(&shard.dir).await.map_err(Error::io(&shard.dir))?;
     for old in names
         .iter()
@@ -68,8 +72,8 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     Ok(())
 }
 
-/// Streams every item into the file and syncs it.
-async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io::Result<()> {
+/// Streams every item into the file and syncs it; returns what it covers.
+async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io::Result<u64> {
     let tag = shard.world.random();
     let mut out = Output {
         file,
@@ -77,7 +81,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
         page: 0,
         encoder: Encoder::default(),
     };
-    let (head, segments, blocks) = {
+    let (covered, head, segments, blocks) = {
         let covered = shard.covered();
         let catalog = shard.catalog.borrow();
         let covered = if crate::planted::is(crate::planted::Bug::IndexAheadOfLog) {
@@ -97,7 +101,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
             .filter(|segment| segment.state.get() == State::Closed);
         let whole = closed.filter(|segment| segment.last.get() < covered);
         let segments: Vec<_> = whole.map(|segment| Item::Segment(segment.item())).collect();
-        (head, segments, catalog.index.blocks())
+        (covered, head, segments, catalog.index.blocks())
     };
     out.encoder.push(&head);
     segments.iter().for_each(|item| out.encoder.push(item));
@@ -109,7 +113,8 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
     }
     out.encoder.end();
     out.flush(1).await?;
-    file.sync().await
+    file.sync().await?;
+    Ok(covered)
 }
 
 fn push_block<W: World>(shard: &Rc<Shard<W>>, block: usize, encoder: &mut Encoder) {
@@ -184,7 +189,10 @@ pub(crate) async fn load<W: World>(
     for number in numbers {
         let path = path(&shard.dir, number);
         match load_one(shard, &path).await {
-            Some(covered) => return Ok(Some(covered)),
+            Some(covered) => {
+                shard.mend.covered.set(covered.sequence);
+                return Ok(Some(covered));
+            }
             None => {
                 tracing::error!(path = %path.display(), "checkpoint is damaged; the log is read instead")
             }

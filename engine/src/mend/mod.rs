@@ -23,6 +23,8 @@ pub(crate) struct State {
     changed: Bell,
     closed: Cell<u32>,
     pub(crate) checkpoint_number: Cell<u64>,
+    /// The newest checkpoint covers the records below this number; 0 without one.
+    pub(crate) covered: Cell<u64>,
     /// Held while mend works, so that an order from outside waits for its turn.
     pub(crate) busy: crate::wait::KeyLock<()>,
     /// Held while the store's epoch is written.
@@ -35,6 +37,7 @@ impl State {
             changed: Bell::default(),
             closed: Cell::new(0),
             checkpoint_number: Cell::new(0),
+            covered: Cell::new(0),
             busy: crate::wait::KeyLock::default(),
             epoch: crate::wait::KeyLock::default(),
         }

@@ -169,7 +169,7 @@ async fn move_record<W: World>(
 ) -> Result<()> {
     let header = &entry.header;
     let _held = match header.kind {
-        Kind::Single | Kind::Manifest => Some(shard.roots.lock(header.root).await),
+        Kind::Single | Kind::Manifest | Kind::Open => Some(shard.roots.lock(header.root).await),
         _ => None,
     };
     if !shard.points_to(entry, segment.number) {
@@ -201,8 +201,10 @@ async fn move_record<W: World>(
     Ok(())
 }
 
-/// Copies a tombstone while something older than it may still be in the log and its root is not
-/// here again; whether it was copied.
+/// Copies a tombstone while something older than it may still be in the log or in the newest
+/// checkpoint; whether it was
+/// copied. If its root has come back since, the copy remembers by its first number that it is
+/// older.
 async fn move_tombstone<W: World>(
     shard: &Rc<Shard<W>>,
     segment: &Rc<Segment<W::File>>,
@@ -225,8 +227,10 @@ async fn move_tombstone<W: World>(
             .filter(|other| other.first.get() != 0 && other.first.get() < original)
             .count()
             > 0;
-        let back = header.kind == Kind::Delete && catalog.index.get(&header.root).is_some();
-        older && !back && !shard.expired(header.expiry)
+        // A checkpoint from before the delete has the blob, though its record be gone.
+        let covered = shard.mend.covered.get();
+        let unknown = covered != 0 && original >= covered;
+        (older || unknown) && !shard.expired(header.expiry)
     };
     if !needed {
         return Ok(false);
@@ -265,7 +269,10 @@ async fn free<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<()> {
 pub(crate) async fn set_epoch<W: World>(shard: &Rc<Shard<W>>, epoch: u32) -> Result<()> {
     if epoch > shard.epoch.get() {
         shard.epoch.set(epoch);
-        shard.catalog.borrow_mut().drop_expired(epoch);
+        let sessions = shard.sessions.borrow();
+        let mut catalog = shard.catalog.borrow_mut();
+        catalog.drop_expired(epoch);
+        catalog.drop_expired_uploads(epoch, |blob| sessions.contains_key(&blob));
     }
     run(shard).await
 }
