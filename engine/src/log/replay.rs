@@ -6,9 +6,14 @@
 //! acknowledged. Records after a hole are kept: whatever they depend on was durable before they
 //! were appended.
 
+use std::collections::VecDeque;
+
 use lode_world::File;
 
-use super::{read::PAGE_U64, segment::Segment};
+use super::{
+    read::{PAGE_U64, TRIES},
+    segment::Segment,
+};
 use crate::format::{
     footer::{self, Entry, Footer, Pointer},
     frame::{self, FrameHead},
@@ -33,6 +38,10 @@ pub struct Walked {
     pub rotten_pages: u64,
     /// Bytes of the torn, never acknowledged end.
     pub torn_bytes: u64,
+    /// Pages that the disk refused to read, again and again.
+    pub unreadable_pages: u64,
+    /// First page of the frames that no later frame calls durable; `end_page` if there is none.
+    pub uncertain_page: u32,
 }
 
 /// Reads a segment's footer; none if there is no whole one (then the segment has to be walked).
@@ -105,7 +114,8 @@ pub async fn walk<F: File>(segment: &Segment<F>) -> Walked {
             },
         }
     }
-    walk.found
+    walk.found.unreadable_pages = pages.unreadable;
+    walk.finish()
 }
 
 /// The next frame head after `from`, within the look-ahead; without one, the bytes of this life
@@ -138,6 +148,8 @@ struct Walk {
     record: Option<(Entry, usize)>,
     /// The rest of this frame is padding.
     padding: bool,
+    /// Frames that no head so far calls durable: number and first page.
+    uncertain: VecDeque<(u32, u32)>,
 }
 
 impl Walk {
@@ -153,7 +165,14 @@ impl Walk {
             began: 0,
             record: None,
             padding: true,
+            uncertain: VecDeque::new(),
         }
+    }
+
+    fn finish(mut self) -> Walked {
+        let first = self.uncertain.front().map(|(_, page)| *page);
+        self.found.uncertain_page = first.unwrap_or(self.found.end_page);
+        self.found
     }
 
     /// Reads a page's payload; false if it is not the page that must follow.
@@ -164,6 +183,12 @@ impl Walk {
                 return false;
             }
             self.frame = Some(head.number);
+            while let Some((number, _)) = self.uncertain.front()
+                && *number < head.committed
+            {
+                self.uncertain.pop_front();
+            }
+            self.uncertain.push_back((head.number, at));
             self.padding = false;
             cursor = frame::HEAD;
         } else if self.padding {
@@ -259,6 +284,7 @@ struct Pages<'a, F: File> {
     segment: &'a Segment<F>,
     first: u32,
     window: Vec<u8>,
+    unreadable: u64,
 }
 
 impl<'a, F: File> Pages<'a, F> {
@@ -267,6 +293,7 @@ impl<'a, F: File> Pages<'a, F> {
             segment,
             first: 0,
             window: Vec::new(),
+            unreadable: 0,
         }
     }
 
@@ -293,7 +320,8 @@ impl<'a, F: File> Pages<'a, F> {
         usize::try_from(at - self.first).expect("64-bit") * PAGE
     }
 
-    /// Reads the window from `at`; a page that the disk refuses to read becomes zeroes.
+    /// Reads the window from `at`; a page that the disk refuses to read becomes zeroes, is counted,
+    /// and so keeps the segment from being closed over it.
     async fn load(&mut self, at: u32) {
         let count = WINDOW.min(self.end() - at);
         self.first = at;
@@ -305,9 +333,20 @@ impl<'a, F: File> Pages<'a, F> {
         }
         self.window = vec![0; bytes];
         for (page, slot) in (0..).zip(self.window.chunks_exact_mut(PAGE)) {
-            if let Ok(read) = self.segment.file.read(from + page * PAGE_U64, PAGE).await {
-                slot.copy_from_slice(read.as_ref());
+            match read_page(&self.segment.file, from + page * PAGE_U64).await {
+                Some(read) => slot.copy_from_slice(read.as_ref()),
+                None => self.unreadable += 1,
             }
         }
     }
+}
+
+/// Reads a page, several times if need be: one refusal must not end a log.
+async fn read_page<F: File>(file: &F, at: u64) -> Option<F::Read> {
+    for _ in 0..TRIES {
+        if let Ok(read) = file.read(at, PAGE).await {
+            return Some(read);
+        }
+    }
+    None
 }

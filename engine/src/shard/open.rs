@@ -20,23 +20,25 @@ use lode_world::{Disk, File, Open, World};
 
 use super::{Count, Shard};
 use crate::{
-    Error, Result,
+    Error, Result, Root,
     catalog::Catalog,
     format::{
         checkpoint::SegmentItem,
         footer::Entry,
         frame::FrameHead,
         page::{self, PAGE},
+        record::{Header, Kind},
         segment::{HEADER_PAGES, SegmentHead},
         superblock::Superblock,
     },
-    index::Place,
+    index::{Found, Place},
     log::{
         close,
         lane::Counters,
-        replay,
+        read::{self, PAGE_U64},
+        replay::{self, Walked},
         segment::{self, Segment, State},
-        supply::Supply,
+        supply::{Supply, write_pages},
     },
     mend::checkpoint,
     space::Space,
@@ -60,8 +62,8 @@ struct Source<F> {
     first: u64,
     /// Its records; read when their turn comes.
     entries: Option<VecDeque<Entry>>,
-    /// It was walked and needs a footer of these entries after this page.
-    walked: Option<(u32, Vec<Entry>)>,
+    /// It was walked and needs a footer.
+    walked: Option<Walked>,
 }
 
 impl<W: World> Shard<W> {
@@ -77,10 +79,9 @@ impl<W: World> Shard<W> {
         let covered = checkpoint::load(&shard, &names).await?;
         let sources = shard.open_segments(&names, covered.as_ref()).await?;
         shard.catalog.borrow_mut().count_live();
-        let walked = shard
-            .replay(sources, covered.map_or(0, |covered| covered.sequence))
-            .await?;
-        shard.settle(walked).await?;
+        let covered = covered.map_or(0, |covered| covered.sequence);
+        let walked = shard.replay(sources, covered).await?;
+        shard.settle(walked, covered).await?;
         let spent = shard.world.now() - started;
         shard
             .count
@@ -127,6 +128,7 @@ impl<W: World> Shard<W> {
             count: Count::default(),
             epoch: Cell::new(superblock.epoch),
             stopping: Cell::new(false),
+            doubts: RefCell::new(BTreeSet::new()),
             unsettled: RefCell::new(BTreeSet::new()),
             mend: crate::mend::State::new(),
             world,
@@ -271,6 +273,13 @@ impl<W: World> Shard<W> {
         }
         let walked = replay::walk(segment).await;
         super::add(&self.count.torn, walked.torn_bytes);
+        if walked.unreadable_pages > 0 {
+            super::add(&self.count.corrupt, walked.unreadable_pages);
+            tracing::error!(
+                segment = %segment.path.display(), pages = walked.unreadable_pages,
+                "pages cannot be read; the segment stays as it is for the next start to try again"
+            );
+        }
         if walked.rotten_pages > 0 {
             super::add(&self.count.corrupt, walked.rotten_pages);
             tracing::error!(
@@ -284,7 +293,12 @@ impl<W: World> Shard<W> {
             .first()
             .map_or(0, |entry| entry.header.sequence);
         source.entries = Some(walked.entries.iter().copied().collect());
-        source.walked = Some((walked.end_page, walked.entries));
+        // A footer would end the log where the disk refused to read on.
+        if walked.unreadable_pages == 0 {
+            source.walked = Some(walked);
+        } else {
+            segment.state.set(State::Failed);
+        }
         Ok(())
     }
 
@@ -324,13 +338,14 @@ impl<W: World> Shard<W> {
                 && entry.header.sequence >= from
             {
                 let at = u32::try_from(entry.at).expect("segments are below 4 GiB");
-                self.catalog.borrow_mut().apply(
-                    &entry.header,
-                    Place {
-                        segment: source.segment.number,
-                        at,
-                    },
-                );
+                let place = Place {
+                    segment: source.segment.number,
+                    at,
+                };
+                self.catalog.borrow_mut().apply(&entry.header, place);
+                if entry.header.kind == Kind::Delete && entry.header.moved() {
+                    self.bury_again(&entry.header).await;
+                }
             }
             if let Some(next) = entries.front() {
                 heap.push(Reverse((next.header.sequence, index)));
@@ -344,21 +359,58 @@ impl<W: World> Shard<W> {
         Ok(sources)
     }
 
+    /// A tombstone that compaction copied removes its blob only if that was put before the first
+    /// tombstone: it may have come back since.
+    async fn bury_again(&self, tombstone: &Header) {
+        let Some(place) = self.place_of(&tombstone.root) else {
+            return;
+        };
+        // A checkpoint may know a record whose segment was freed after the delete.
+        if self.segment(place).is_none() || self.put_before(tombstone).await == Some(true) {
+            self.catalog.borrow_mut().remove(&tombstone.root);
+        }
+    }
+
+    /// The record that makes a blob exist.
+    fn place_of(&self, root: &Root) -> Option<Place> {
+        match self.catalog.borrow().index.get(root)? {
+            Found::Single { place, .. } => Some(place),
+            Found::Long { long, .. } => Some(long.manifest),
+        }
+    }
+
+    /// Whether the blob of a tombstone's root was put before it was deleted; none if there is none
+    /// or its record cannot be read.
+    async fn put_before(&self, tombstone: &Header) -> Option<bool> {
+        let place = self.place_of(&tombstone.root)?;
+        let segment = self.segment(place)?;
+        let sequence = read::sequence(&segment, u64::from(place.at)).await.ok()?;
+        let deleted = match tombstone.detail {
+            0 => tombstone.sequence,
+            first => first,
+        };
+        Some(sequence < deleted)
+    }
+
     /// Ends the start: footers for walked segments, and nothing left that nobody can finish.
-    async fn settle(&self, walked: Vec<Source<W::File>>) -> Result<()> {
+    async fn settle(&self, walked: Vec<Source<W::File>>, covered: u64) -> Result<()> {
         for Source {
             segment, walked, ..
         } in walked
         {
-            let (page, entries) = walked.expect("only walked sources are left");
-            if entries.is_empty() {
+            let mut walked = walked.expect("only walked sources are left");
+            self.forget_failed(&segment, &mut walked, covered).await;
+            if walked.entries.is_empty() {
                 self.catalog.borrow_mut().segments.remove(&segment.number);
                 if let Some(segment) = Rc::into_inner(segment) {
                     self.supply.give_back(segment).await?;
                 }
                 continue;
             }
-            close::close(&segment, entries, page)
+            if crate::planted::is(crate::planted::Bug::ReplayWithoutSync) {
+                continue;
+            }
+            close_walked(&segment, walked)
                 .await
                 .map_err(Error::io(&segment.path))?;
         }
@@ -372,6 +424,7 @@ impl<W: World> Shard<W> {
             catalog.forget(blob);
         }
         catalog.drop_expired(self.epoch.get());
+        catalog.drop_expired_uploads(self.epoch.get(), |_| false);
         let lost = catalog.lost();
         if lost > 0 {
             super::add(&self.count.corrupt, lost);
@@ -384,6 +437,26 @@ impl<W: World> Shard<W> {
         Ok(())
     }
 
+    /// Keeps records out of the footer that the checkpoint says are none: their writes failed, the
+    /// store went on without them, and without this they would come true when the log is next
+    /// read without the checkpoint.
+    async fn forget_failed(&self, segment: &Segment<W::File>, walked: &mut Walked, covered: u64) {
+        let mut kept = Vec::with_capacity(walked.entries.len());
+        for entry in walked.entries.drain(..) {
+            let header = &entry.header;
+            let counts = header.sequence >= covered
+                || match header.kind {
+                    Kind::Abandon => true,
+                    Kind::Delete => self.put_before(header).await != Some(true),
+                    _ => self.points_to(&entry, segment.number),
+                };
+            if counts {
+                kept.push(entry);
+            }
+        }
+        walked.entries = kept;
+    }
+
     /// Stops taking bytes, waits for what is on its way, closes segments and writes a checkpoint.
     pub(crate) async fn close(self: Rc<Self>) -> Result<()> {
         self.stopping.set(true);
@@ -392,6 +465,29 @@ impl<W: World> Shard<W> {
         checkpoint::write(&self).await
     }
 }
+
+/// Closes a segment that was walked.
+///
+/// Frames that no later frame calls durable are written once more first: a sync that failed before
+/// the process ended may have dropped them although reads still see them, and no later sync would
+/// tell (man fsync, NOTES). Nothing may rest on them before that.
+async fn close_walked<F: File>(segment: &Segment<F>, walked: Walked) -> std::io::Result<()> {
+    let mut page = walked.uncertain_page;
+    if page < walked.end_page {
+        while page < walked.end_page {
+            let count = (walked.end_page - page).min(REWRITE_PAGES);
+            let len = usize::try_from(count).expect("at most 256") * PAGE;
+            let bytes = segment.file.read(u64::from(page) * PAGE_U64, len).await?;
+            write_pages(&segment.file, page, bytes.as_ref()).await?;
+            page += count;
+        }
+        segment.file.sync().await?;
+    }
+    close::close(segment, walked.entries, walked.end_page).await
+}
+
+/// Pages that are written again at a time: 1 MiB.
+const REWRITE_PAGES: u32 = 256;
 
 fn covered_segment<F>(item: &SegmentItem, file: F, path: PathBuf, len: u64) -> Segment<F> {
     let segment = Segment::new(item.number, item.tag, item.bucket, file, path, len);
