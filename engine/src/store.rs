@@ -273,6 +273,16 @@ impl<W: World> Store<W> {
             .await
     }
 
+    /// A stored blob that a put of the same root under these terms need not store again.
+    pub(crate) async fn held(&self, root: Root, terms: Terms) -> Result<Option<BlobInfo>> {
+        let expiry = terms.epoch();
+        self.find(
+            root,
+            move |shard| async move { Ok(shard.held(root, expiry)) },
+        )
+        .await
+    }
+
     /// Verified bytes of a range (end exclusive, within the blob).
     pub async fn read(&self, root: Root, range: Range<u64>) -> Result<Option<Reader<W>>> {
         let Some(blob) = self.stat(root).await? else {
@@ -515,15 +525,6 @@ impl<W: World> Store<W> {
     /// Which executor this handle belongs to.
     pub fn executor(&self) -> usize {
         self.0.index
-    }
-}
-
-/// Whether a blob's expiry covers what is asked.
-pub(crate) fn covers(expiry: Option<u32>, terms: Terms) -> bool {
-    match (expiry, terms.expiry) {
-        (None, _) => true,
-        (Some(_), None) => false,
-        (Some(have), Some(want)) => have >= want,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     },
     pool::ChunkBuf,
     shard::upload::{Begun, PartHead, Start, group_part},
-    store::{Store, Stored, Terms, covers},
+    store::{Store, Stored, Terms},
     wait::Latch,
 };
 
@@ -110,9 +110,10 @@ impl<W: World> Upload<W> {
                 got: size,
             });
         }
-        if let Some(info) = store.stat(root).await?
-            && covers(info.expiry, terms)
-        {
+        if let Some(info) = store.held(root, terms).await? {
+            store
+                .on(store.home(&root), move |shard| shard.drop_idle(root))
+                .await?;
             return Ok(Resumed::Stored(Stored {
                 root,
                 size: info.size,
@@ -250,6 +251,12 @@ impl<W: World> Upload<W> {
             });
         }
         if let Some(stored) = self.elsewhere(root).await? {
+            self.store
+                .on(
+                    shard,
+                    move |shard| async move { shard.drop_upload(blob).await },
+                )
+                .await?;
             return Ok(stored);
         }
         let roots = if manifest::groups(size) > 0 {
@@ -270,11 +277,7 @@ impl<W: World> Upload<W> {
 
     /// The blob, if another shard has it already.
     async fn elsewhere(&self, root: Root) -> Result<Option<Stored>> {
-        let info = self
-            .store
-            .stat(root)
-            .await?
-            .filter(|info| covers(info.expiry, self.terms));
+        let info = self.store.held(root, self.terms).await?;
         Ok(info.map(|info| Stored {
             root,
             size: info.size,

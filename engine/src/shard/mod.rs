@@ -75,6 +75,8 @@ pub struct Shard<W: World> {
     pub(crate) count: Count,
     pub(crate) epoch: Cell<u32>,
     pub(crate) stopping: Cell<bool>,
+    /// Blobs of which a delete failed: what the next start makes of it is not known.
+    pub(crate) doubts: RefCell<BTreeSet<Root>>,
     /// Sequence numbers that were given to records which are not durable yet.
     unsettled: RefCell<BTreeSet<u64>>,
     pub(crate) mend: crate::mend::State,
@@ -157,6 +159,13 @@ impl<W: World> Durable<W> {
         } = self;
         let shard = &unsettled.shard;
         shard.catalog.borrow_mut().apply(&header, place);
+        if matches!(
+            header.kind,
+            record::Kind::Single | record::Kind::Manifest | record::Kind::Delete
+        ) {
+            // Whatever was in doubt is older than this record.
+            shard.doubts.borrow_mut().remove(&header.root);
+        }
         add(&shard.count.records, 1);
         add(&shard.count.record_bytes, u64::from(header.len));
     }

@@ -6,7 +6,12 @@ use bytes::Bytes;
 use lode_world::World;
 
 use super::{Draft, Shard};
-use crate::{Error, Result, Root, format::record::Kind, space::Need, store::Stored};
+use crate::{
+    Error, Result, Root,
+    format::record::Kind,
+    space::Need,
+    store::{BlobInfo, Stored},
+};
 
 impl<W: World> Shard<W> {
     /// Stores a blob of one chunk whose root and BLAKE3 the caller has computed.
@@ -60,12 +65,21 @@ impl<W: World> Shard<W> {
 
     /// Whether the blob is here for at least as long as asked.
     pub(crate) fn holds(&self, root: &Root, expiry: u32) -> bool {
+        // A delete of it failed, and the next start may find that it was done: it is put again.
+        if self.doubts.borrow().contains(root) {
+            return false;
+        }
         let catalog = self.catalog.borrow();
         let Some(found) = catalog.index.get(root) else {
             return false;
         };
         let term = |expiry: u32| if expiry == 0 { u32::MAX } else { expiry };
         !self.expired(found.expiry()) && term(found.expiry()) >= term(expiry)
+    }
+
+    /// The blob, if it is here for at least as long as asked.
+    pub(crate) fn held(&self, root: Root, expiry: u32) -> Option<BlobInfo> {
+        self.holds(&root, expiry).then(|| self.stat(root)).flatten()
     }
 
     /// Whether an expiry epoch has come.

@@ -90,6 +90,7 @@ impl<W: World> Shard<W> {
                 .index
                 .get(&root)
                 .map_or(size, |found| found.size());
+            Rc::clone(&self).drop_idle(root).await;
             return Ok(Begun::Stored(Stored {
                 root,
                 size,
@@ -239,6 +240,7 @@ impl<W: World> Shard<W> {
     ) -> Result<Stored> {
         let _held = self.roots.lock(root).await;
         if self.holds(&root, expiry) {
+            self.drop_upload_held(blob).await;
             return Ok(Stored {
                 root,
                 size,
