@@ -49,6 +49,8 @@ struct Delete {
 struct Declared {
     /// Bytes that were told to be durable since the upload was last ended.
     floor: u64,
+    /// Somebody gave it a term: what is durable of it may expire.
+    termed: bool,
     /// When somebody last asked to resume it.
     resumed: Tick,
     /// When somebody last asked to end it, by finishing or abandoning.
@@ -160,6 +162,9 @@ impl Model {
     /// A put is asked for.
     pub fn put(&mut self, blob: usize, expiry: Option<u32>) -> Running {
         let began = self.tick();
+        // Whoever asks to resume an upload of a blob that is there ends the upload.
+        self.declared[blob].floor = 0;
+        self.declared[blob].ending = began;
         self.puts.push(Put {
             blob,
             began,
@@ -178,9 +183,9 @@ impl Model {
         put.over = now;
     }
 
-    /// A put turned out to be none.
-    pub fn put_void(&mut self, put: Running) {
-        self.puts[put.0].blob = usize::MAX;
+    /// A put was asked for earlier than it was entered.
+    pub fn put_since(&mut self, put: Running, span: Span) {
+        self.puts[put.0].began = span.began;
     }
 
     /// A delete is asked for.
@@ -411,8 +416,12 @@ impl Model {
     }
 
     /// Somebody asks to resume an upload.
-    pub fn resume_asked(&mut self, blob: usize) -> Tick {
+    pub fn resume_asked(&mut self, blob: usize, expiry: Option<u32>) -> Tick {
         let now = self.tick();
+        if expiry.is_some() {
+            self.declared[blob].termed = true;
+            self.declared[blob].floor = 0;
+        }
         self.declared[blob].resumed = now;
         now
     }
@@ -420,7 +429,7 @@ impl Model {
     /// A session that began at `since` was told that `durable` bytes are durable.
     pub fn flushed(&mut self, blob: usize, since: Tick, durable: u64) {
         let declared = &mut self.declared[blob];
-        if declared.ending < since {
+        if declared.ending < since && !declared.termed {
             declared.floor = declared.floor.max(durable);
         }
     }

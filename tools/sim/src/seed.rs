@@ -330,10 +330,10 @@ impl Course {
                 let store = &stores[0];
                 let mut list = inspect::look(store, &model, dice).await;
                 if first && !model.borrow().failure().is_some() {
-                    inspect::scrubbed(store, &model).await;
                     if strict || model.borrow().profile == Profile::Spot {
                         inspect::lively(&world, store, &model, dice).await;
                     }
+                    inspect::scrubbed(store, &model).await;
                     list = store.list(None, 1000).await.unwrap_or_default();
                 }
                 inspect::close_soon(&world, &stores, &model).await;

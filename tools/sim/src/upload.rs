@@ -127,26 +127,29 @@ impl Client {
     /// Begins or goes on with an upload of a declared root; leaves it or finishes it.
     async fn resume(&mut self, blob: usize) {
         self.count("resume");
-        let (held, terms) = (self.blob(blob), self.terms());
+        let (held, mut terms) = (self.blob(blob), self.terms());
+        if self.dice.percent(60) {
+            terms.expiry = None;
+        }
         let span = self.model.borrow_mut().begin();
         let floor = self.model.borrow().floor(blob);
-        let since = self.model.borrow_mut().resume_asked(blob);
-        let put = self.model.borrow_mut().put(blob, terms.expiry);
+        let since = self.model.borrow_mut().resume_asked(blob, terms.expiry);
         let mut upload = match self.store.resume(held.root, held.size(), terms).await {
             Ok(Resumed::Upload(upload)) => upload,
             Ok(Resumed::Stored(stored)) => {
+                // There already: as good as a put that was asked for when this was.
+                let put = self.model.borrow_mut().put(blob, terms.expiry);
+                self.model.borrow_mut().put_since(put, span);
                 self.stored(blob, put, terms, Ok(stored), "resume");
                 return;
             }
             Err(error) => {
-                self.model.borrow_mut().put_void(put);
                 if !self.is_over(&error, terms) {
                     self.error(&error, "resume");
                 }
                 return;
             }
         };
-        self.model.borrow_mut().put_void(put);
         let from = upload.offset();
         let who = self.who("resume");
         self.note(|| format!("resume blob {blob} until {:?} at {from}", terms.expiry));
