@@ -25,7 +25,10 @@ pub struct Code {
 
 /// Declares the codes and, from the same lines, the table of all of them.
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $ident:ident = $name:literal $status:literal $retry:expr, $title:literal, $hint:literal;)+) => {
+    ($(
+        $(#[doc = $doc:literal])+
+        $ident:ident = $name:literal $status:literal $retry:expr, $title:literal, $hint:literal;
+    )+) => {
         $($(#[doc = $doc])+
         pub const $ident: &Code = &Code {
             name: $name, status: $status, title: $title, retry_after: $retry, hint: $hint,

@@ -45,8 +45,12 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
     let _lock = door::lock(&dir)?;
     door::check_port(settings.listen)?;
     let executors = executors(settings);
-    let found = preflight(&[dir.clone()], usize::from(executors), settings.backend)
-        .map_err(|error| Failure::file(dir.display(), &error))?;
+    let found = preflight(
+        std::slice::from_ref(&dir),
+        usize::from(executors),
+        settings.backend,
+    )
+    .map_err(|error| Failure::file(dir.display(), &error))?;
     for warning in &found.warnings {
         tracing::warn!(cure = warning.cure, "{}", warning.what);
     }

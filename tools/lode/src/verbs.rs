@@ -4,6 +4,7 @@ pub mod get;
 pub mod part;
 pub mod prove;
 pub mod put;
+pub mod range;
 pub mod rm;
 pub mod root;
 pub mod scrub;

@@ -1,5 +1,7 @@
 //! Journeys with the real binary: a node in a temporary folder on a free port, and its clients.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
 #[path = "journeys/house.rs"]
 mod house;
 

@@ -3,12 +3,14 @@
 
 use std::{
     io::{self, IsTerminal, Read, Write},
+    ops::Range,
     path::{Path, PathBuf},
     process::ExitCode,
+    thread,
+    time::Duration,
 };
 
-use lode_edge::range::parse_range;
-use lode_proofs::{BlobTree, Hash32, ProofFile};
+use lode_proofs::{BlobTree, Hash32};
 use serde_json::json;
 
 use crate::{
@@ -16,13 +18,16 @@ use crate::{
     client::{Client, parse_root},
     failure::{Failure, Outcome},
     output::Output,
-    roots::{CHUNK, StreamRoot},
+    roots::StreamRoot,
     units,
-    verbs::part::Part,
+    verbs::{part::Part, range},
 };
 
 /// Connections in a row that bring no byte before we give up.
 const TRIES: u32 = 5;
+
+/// Pause after the first of them; doubled each time.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Bytes moved at once.
 const BUFFER_LEN: usize = 256 * 1024;
@@ -43,7 +48,7 @@ pub fn run(args: &GetArgs, client: &Client, output: Output) -> Outcome<ExitCode>
     };
     let (size, _) = client.head(root)?;
     let got = match (&args.range, target) {
-        (Some(range), target) => get_range(client, root, size, range, args.trust_node, target)?,
+        (Some(text), target) => range::run(client, root, size, text, args.trust_node, target)?,
         (None, Some(path)) => get_file(client, root, size, path, output)?,
         (None, None) => get_stdout(client, root, size, output)?,
     };
@@ -51,11 +56,15 @@ pub fn run(args: &GetArgs, client: &Client, output: Output) -> Outcome<ExitCode>
 }
 
 /// What was fetched.
-struct Got {
-    bytes: u64,
-    resumed_at: u64,
-    verified: bool,
-    to: Option<PathBuf>,
+pub struct Got {
+    /// Bytes that were asked for.
+    pub bytes: u64,
+    /// Bytes of them that an earlier run had fetched.
+    pub resumed_at: u64,
+    /// They were checked against the root.
+    pub verified: bool,
+    /// Where they are; none: they went to stdout.
+    pub to: Option<PathBuf>,
 }
 
 fn report(root: Hash32, got: &Got, output: Output) -> Outcome<ExitCode> {
@@ -92,7 +101,7 @@ fn get_file(
     let bar = output.bar(&format!("{}", path.display()), Some(size));
     let resumed_at = part.rehash(&mut hasher)?;
     bar.set_position(resumed_at);
-    let fetched = fetch(client, root, resumed_at, size, |bytes| {
+    let fetched = fetch(client, root, resumed_at..size, |bytes| {
         hasher.update(bytes);
         bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         part.write(bytes)
@@ -117,7 +126,7 @@ fn get_stdout(client: &Client, root: Hash32, size: u64, output: Output) -> Outco
     let mut hasher = StreamRoot::new();
     let mut stdout = io::stdout().lock();
     let bar = output.bar("stdout", Some(size));
-    let fetched = fetch(client, root, 0, size, |bytes| {
+    let fetched = fetch(client, root, 0..size, |bytes| {
         hasher.update(bytes);
         bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         stdout
@@ -151,23 +160,22 @@ fn compare(root: Hash32, tree: Option<BlobTree>) -> Outcome<()> {
     ))
 }
 
-/// Bytes `at..size` in order, over as many connections as it takes.
-fn fetch(
+/// Bytes of a range of the blob in order, over as many connections as it takes.
+pub fn fetch(
     client: &Client,
     root: Hash32,
-    mut at: u64,
-    size: u64,
+    mut range: Range<u64>,
     mut take: impl FnMut(&[u8]) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut tries = 0;
     let mut buffer = vec![0; BUFFER_LEN];
-    while at < size {
-        let before = at;
-        match stream(client, root, &mut at, size, &mut buffer, &mut take) {
+    while !range.is_empty() {
+        let before = range.start;
+        match stream(client, root, &mut range, &mut buffer, &mut take) {
             Ok(()) => {}
             Err(failure) if failure.is_retryable() && tries + 1 < TRIES => {
-                tries = if at > before { 0 } else { tries + 1 };
-                std::thread::sleep(std::time::Duration::from_millis(250 << tries));
+                tries = if range.start > before { 0 } else { tries + 1 };
+                thread::sleep(PAUSE * 2u32.pow(tries));
             }
             Err(failure) => return Err(failure),
         }
@@ -175,32 +183,28 @@ fn fetch(
     Ok(())
 }
 
-/// Bytes of one connection.
+/// Bytes of one connection. What comes shortens the range.
 fn stream(
     client: &Client,
     root: Hash32,
-    at: &mut u64,
-    size: u64,
+    range: &mut Range<u64>,
     buffer: &mut [u8],
     take: &mut impl FnMut(&[u8]) -> Outcome<()>,
 ) -> Outcome<()> {
-    let range = format!("bytes={at}-");
-    let answer = client.get(root, (*at > 0).then_some(range.as_str()))?;
-    let want = if *at > 0 { 206 } else { 200 };
-    if answer.status().as_u16() != want {
-        let what = format!("asked for {range}, the node answered {}", answer.status());
-        return Err(Failure::other(what, "fetch the whole blob into a new file"));
+    let header = format!("bytes={}-{}", range.start, range.end - 1);
+    let answer = client.get(root, Some(&header))?;
+    if answer.status().as_u16() != 206 {
+        let what = format!("asked for {header}, the node answered {}", answer.status());
+        return Err(Failure::other(what, "check that --node names a Lode node"));
     }
     let mut body = answer
         .into_body()
         .into_with_config()
         .limit(u64::MAX)
         .reader();
-    while *at < size {
-        let most = usize::try_from(size - *at)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        match body.read(&mut buffer[..most]) {
+    while !range.is_empty() {
+        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        match body.read(&mut buffer[..left.min(BUFFER_LEN)]) {
             Ok(0) => {
                 return Err(Failure::unreachable(
                     client.node(),
@@ -209,88 +213,10 @@ fn stream(
             }
             Ok(read) => {
                 take(&buffer[..read])?;
-                *at += u64::try_from(read).unwrap_or(u64::MAX);
+                range.start += u64::try_from(read).unwrap_or(u64::MAX);
             }
             Err(error) => return Err(Failure::unreachable(client.node(), error)),
         }
     }
     Ok(())
-}
-
-/// A range: every chunk that it touches comes with its proof, or the node is trusted.
-fn get_range(
-    client: &Client,
-    root: Hash32,
-    size: u64,
-    range: &str,
-    trust_node: bool,
-    to: Option<PathBuf>,
-) -> Outcome<Got> {
-    let header = format!("bytes={range}");
-    let part = match parse_range(&header, size) {
-        Ok(Some(part)) => part,
-        Ok(None) => {
-            return Err(Failure::usage(
-                format!("{range:?} is no range"),
-                "write A-B, A- or -N",
-            ));
-        }
-        Err(_) => {
-            let what = format!(
-                "{range} is outside the blob's {} bytes",
-                units::grouped(size)
-            );
-            return Err(Failure::usage(what, "ask for bytes within the blob"));
-        }
-    };
-    let mut sink: Box<dyn Write> = match &to {
-        Some(path) => Box::new(
-            std::fs::File::create(path).map_err(|error| Failure::file(path.display(), &error))?,
-        ),
-        None => Box::new(io::stdout().lock()),
-    };
-    let name = to
-        .as_ref()
-        .map_or("stdout".to_owned(), |path| path.display().to_string());
-    let mut write = |bytes: &[u8]| {
-        sink.write_all(bytes)
-            .map_err(|error| Failure::file(&name, &error))
-    };
-    let bytes = part.end - part.start;
-    if trust_node {
-        let header = format!("bytes={}-{}", part.start, part.end - 1);
-        let mut body = client
-            .get(root, Some(&header))?
-            .into_body()
-            .into_with_config()
-            .limit(bytes)
-            .reader();
-        let mut buffer = Vec::new();
-        let read = body.read_to_end(&mut buffer);
-        read.map_err(|error| Failure::unreachable(client.node(), error))?;
-        write(&buffer)?;
-    } else {
-        for chunk in part.start / CHUNK..part.end.div_ceil(CHUNK) {
-            let proven = client.prove(root, chunk, true)?;
-            let file = ProofFile::decode(&proven).map_err(|error| {
-                Failure::not_verified(error.to_string(), "do not trust this node")
-            })?;
-            let data = file.chunk().map_or(&[][..], |chunk| chunk.data);
-            let offset = chunk * CHUNK;
-            let cut = |at: u64| {
-                usize::try_from(at.saturating_sub(offset))
-                    .unwrap_or(usize::MAX)
-                    .min(data.len())
-            };
-            write(&data[cut(part.start)..cut(part.end)])?;
-        }
-    }
-    drop(write);
-    sink.flush().map_err(|error| Failure::file(&name, &error))?;
-    Ok(Got {
-        bytes,
-        resumed_at: part.start,
-        verified: !trust_node,
-        to,
-    })
 }

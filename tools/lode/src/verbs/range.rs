@@ -1,0 +1,100 @@
+//! `lode get --range`: some bytes of a blob. Every chunk that the range touches comes with its proof
+//! and is checked before its bytes go on, or the node is trusted.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    ops::Range,
+    path::PathBuf,
+};
+
+use lode_edge::range::parse_range;
+use lode_proofs::{Hash32, ProofFile};
+
+use crate::{
+    client::Client,
+    failure::{Failure, Outcome},
+    roots::CHUNK,
+    units,
+    verbs::get::{Got, fetch},
+};
+
+/// Fetches the range that `text` names of a blob of `size` bytes.
+pub fn run(
+    client: &Client,
+    root: Hash32,
+    size: u64,
+    text: &str,
+    trust_node: bool,
+    to: Option<PathBuf>,
+) -> Outcome<Got> {
+    let range = parse(text, size)?;
+    let mut sink: Box<dyn Write> = match &to {
+        Some(path) => {
+            Box::new(File::create(path).map_err(|error| Failure::file(path.display(), &error))?)
+        }
+        None => Box::new(io::stdout().lock()),
+    };
+    let name = to
+        .as_ref()
+        .map_or("stdout".to_owned(), |path| path.display().to_string());
+    let failed = |error: io::Error| Failure::file(&name, &error);
+    let bytes = range.end - range.start;
+    if trust_node {
+        fetch(client, root, range, |bytes| {
+            sink.write_all(bytes).map_err(failed)
+        })?;
+    } else {
+        proven(client, root, range, |bytes| {
+            sink.write_all(bytes).map_err(failed)
+        })?;
+    }
+    sink.flush().map_err(failed)?;
+    Ok(Got {
+        bytes,
+        resumed_at: 0,
+        verified: !trust_node,
+        to,
+    })
+}
+
+/// Reads `A-B`, `A-` or `-N` as HTTP does.
+fn parse(text: &str, size: u64) -> Outcome<Range<u64>> {
+    match parse_range(&format!("bytes={text}"), size) {
+        Ok(Some(range)) => Ok(range),
+        Ok(None) => Err(Failure::usage(
+            format!("{text:?} is no range"),
+            "write A-B, A- or -N",
+        )),
+        Err(_) => {
+            let what = format!(
+                "{text} is outside the blob's {} bytes",
+                units::grouped(size)
+            );
+            Err(Failure::usage(what, "ask for bytes within the blob"))
+        }
+    }
+}
+
+/// Chunk by chunk, each with its proof.
+fn proven(
+    client: &Client,
+    root: Hash32,
+    range: Range<u64>,
+    mut take: impl FnMut(&[u8]) -> Outcome<()>,
+) -> Outcome<()> {
+    for chunk in range.start / CHUNK..range.end.div_ceil(CHUNK) {
+        let bytes = client.prove(root, chunk, true)?;
+        let refused = |error: lode_proofs::DecodeError| {
+            Failure::not_verified(error.to_string(), "do not trust this node")
+        };
+        let file = ProofFile::decode(&bytes).map_err(refused)?;
+        let data = file.chunk().map_or(&[][..], |chunk| chunk.data);
+        let cut = |at: u64| {
+            let within = usize::try_from(at.saturating_sub(chunk * CHUNK));
+            within.unwrap_or(usize::MAX).min(data.len())
+        };
+        take(&data[cut(range.start)..cut(range.end)])?;
+    }
+    Ok(())
+}
