@@ -194,7 +194,10 @@ mod tests {
     /// Proves that bars keep proportion, names are escaped, and each figure is drawn once.
     #[test]
     fn draws_every_figure() {
-        let figure = |what: &str, subject: &str, median: f64| json!({"what": what, "subject": subject, "unit": "MB/s", "median": median, "best": median});
+        let figure = |what: &str, subject: &str, rate: f64| {
+            let unit = "MB/s";
+            json!({"what": what, "subject": subject, "unit": unit, "median": rate, "best": rate})
+        };
         let figures = [
             figure("write", "disk", 1000.0),
             figure("write", "a<b", 250.0),

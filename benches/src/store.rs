@@ -69,12 +69,7 @@ pub fn run(dir: &Path, candidates: &[Candidate], settings: Settings) -> Result<V
     let mut table = Table::default();
     for round in 0..settings.rounds {
         for candidate in candidates {
-            eprintln!(
-                "round {} of {}: {}",
-                round + 1,
-                settings.rounds,
-                candidate.name
-            );
+            eprintln!("round {} of {}", round + 1, settings.rounds);
             let dir = scratch.path().join("candidate");
             fs::create_dir(&dir).map_err(Error::io("make", &dir))?;
             let mut turn = Turn {
@@ -111,6 +106,8 @@ struct Turn<'bench> {
 
 impl Turn<'_> {
     fn fill(&mut self) -> Result<()> {
+        let what = "durable puts of 256 KiB";
+        self.tell(what);
         let limit = self.disk.append(Blocks::Fresh, Flow::Pipelined)?;
         let meter = Meter::start();
         self.subject.fill(Fill {
@@ -118,11 +115,12 @@ impl Turn<'_> {
             count: self.count,
         })?;
         let sample = meter.stop(self.count, self.count * bytes_of(CHUNK_LEN));
-        self.note("durable puts of 256 KiB", limit, Unit::Megabytes, sample);
+        self.note(what, limit, Unit::Megabytes, sample);
         Ok(())
     }
 
     fn read(&mut self, what: &str, len: usize) -> Result<()> {
+        self.tell(what);
         let limit = self.disk.read(len, DEPTH, self.span)?;
         let mut random = Random::new(bytes_of(len));
         let pieces = bytes_of(CHUNK_LEN / len);
@@ -151,6 +149,7 @@ impl Turn<'_> {
     }
 
     fn put_small(&mut self, what: &str, len: usize) -> Result<()> {
+        self.tell(what);
         let limit = self.disk.write_sync(len, self.span)?;
         // Numbers of their own, far from those of the large values.
         let first = bytes_of(len) << 32;
@@ -174,6 +173,11 @@ impl Turn<'_> {
         })?;
         self.note(what, limit, Unit::Operations, sample);
         Ok(())
+    }
+
+    /// Says what is going on, beside the figures.
+    fn tell(&self, what: &str) {
+        eprintln!("  {}: {what}", self.name);
     }
 
     fn note(&mut self, what: &str, limit: Sample, unit: Unit, sample: Sample) {
