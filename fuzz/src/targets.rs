@@ -1,9 +1,18 @@
 //! What is fuzzed. To add a target, write a file like those below (seeds and a function over
 //! bytes), declare it here and list it in [`ALL`]; the tests then run it too.
 
+mod checkpoint;
 mod chunk_proof;
+mod footer;
+mod frame;
+mod http_headers;
+mod http_path;
+mod page;
 mod proof_file;
 mod proof_json;
+mod record;
+mod segment;
+mod superblock;
 
 /// One decoder of foreign bytes.
 pub struct Target {
@@ -18,7 +27,20 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: &[Target] = &[chunk_proof::TARGET, proof_file::TARGET, proof_json::TARGET];
+pub const ALL: &[Target] = &[
+    chunk_proof::TARGET,
+    proof_file::TARGET,
+    proof_json::TARGET,
+    page::TARGET,
+    record::TARGET,
+    frame::TARGET,
+    segment::TARGET,
+    footer::TARGET,
+    checkpoint::TARGET,
+    superblock::TARGET,
+    http_path::TARGET,
+    http_headers::TARGET,
+];
 
 #[cfg(test)]
 mod tests {
