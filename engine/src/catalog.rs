@@ -51,6 +51,25 @@ pub struct Declared {
 }
 
 impl Unfinished {
+    /// The parts of a blob whose manifest does not count any more.
+    fn without_manifest(long: &Long) -> Unfinished {
+        let (chunks, groups) = (manifest::chunks(long.size), manifest::groups(long.size));
+        let last = chunks - 1;
+        let len = manifest::chunk_len(long.size, last);
+        let short = (len < CHUNK_LEN).then(|| (last, u32::try_from(len).expect("256 KiB")));
+        let group = |index: &u64| long.group(*index) != Place::NONE;
+        let no_root = Root::from([0; 32]);
+        Unfinished {
+            chunks: (0..chunks).map(|index| long.chunk(index)).collect(),
+            short: short.into_iter().collect(),
+            groups: (0..groups)
+                .filter(group)
+                .map(|index| (index, (long.group(index), no_root)))
+                .collect(),
+            ..Unfinished::default()
+        }
+    }
+
     /// Whole chunks from the start that are durable without a gap.
     pub fn prefix(&self) -> u64 {
         let durable = (0..)
@@ -136,6 +155,8 @@ pub struct Catalog<F> {
     pub next_blob: u64,
     /// Next sequence number.
     pub next_sequence: u64,
+    /// The log is being replayed over a checkpoint, which may know later records already.
+    pub replaying: bool,
 }
 
 impl<F> Catalog<F> {
@@ -148,6 +169,7 @@ impl<F> Catalog<F> {
             segments: BTreeMap::new(),
             next_blob: 1,
             next_sequence: 1,
+            replaying: false,
         }
     }
 
@@ -222,6 +244,14 @@ impl<F> Catalog<F> {
         };
         match removed {
             Removed::Single { place, len } => self.dead(place, total(len)),
+            // What removes it may be older than it: then its manifest is still to come, and its
+            // chunks, which were taken in as parts of it, have to be there.
+            Removed::Long(long) if self.replaying => {
+                let own = record_len(manifest::encoded_len(long.size));
+                self.dead(long.manifest, own);
+                self.uploads
+                    .insert(long.blob, Unfinished::without_manifest(&long));
+            }
             Removed::Long(long) => {
                 for (place, bytes) in long_places(&long) {
                     self.dead(place, bytes);
@@ -378,6 +408,10 @@ impl<F> Catalog<F> {
     }
 
     fn apply_open(&mut self, header: &Header, place: Place) {
+        // A checkpoint may know the complete blob when the record that began it is replayed.
+        if self.index.long(header.blob).is_some() {
+            return;
+        }
         let upload = self.upload(header);
         let declared = Declared {
             root: header.root,

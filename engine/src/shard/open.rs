@@ -79,6 +79,7 @@ impl<W: World> Shard<W> {
         let covered = checkpoint::load(&shard, &names).await?;
         let sources = shard.open_segments(&names, covered.as_ref()).await?;
         shard.catalog.borrow_mut().count_live();
+        shard.catalog.borrow_mut().replaying = true;
         let covered = covered.map_or(0, |covered| covered.sequence);
         let walked = shard.replay(sources, covered).await?;
         shard.settle(walked, covered).await?;
@@ -415,6 +416,7 @@ impl<W: World> Shard<W> {
                 .map_err(Error::io(&segment.path))?;
         }
         let mut catalog = self.catalog.borrow_mut();
+        catalog.replaying = false;
         let undeclared = catalog
             .uploads
             .iter()
