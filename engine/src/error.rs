@@ -45,6 +45,20 @@ pub enum Error {
         /// Bytes that came (at least).
         got: u64,
     },
+    /// The root is taken: bytes that differ only in zeroes at the end can share one, because the
+    /// tree pads with zeroes. A blob is named by root and size together.
+    #[error(
+        "a blob of {have} bytes with root {root} is stored already, these are {got} bytes: they differ in zeroes at \
+         the end; delete that blob first, or keep it"
+    )]
+    OtherSize {
+        /// Root of both.
+        root: Root,
+        /// Bytes of the stored blob.
+        have: u64,
+        /// Bytes of the refused one.
+        got: u64,
+    },
     /// A range that the blob does not have.
     #[error("bytes {start}..{end} are outside the blob's {size} bytes")]
     OutOfRange {
@@ -142,6 +156,7 @@ impl Error {
             Error::Empty
             | Error::RootMismatch { .. }
             | Error::SizeMismatch { .. }
+            | Error::OtherSize { .. }
             | Error::OutOfRange { .. }
             | Error::Expired { .. }
             | Error::Gone { .. } => Class::Refused,

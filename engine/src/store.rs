@@ -67,6 +67,21 @@ pub struct BlobInfo {
     pub expiry: Option<u32>,
 }
 
+impl BlobInfo {
+    /// An error if a blob of another size is to be stored under the same root.
+    pub(crate) fn same_size(&self, got: u64) -> Result<()> {
+        let BlobInfo { root, size, .. } = *self;
+        if size == got {
+            return Ok(());
+        }
+        Err(Error::OtherSize {
+            root,
+            have: size,
+            got,
+        })
+    }
+}
+
 /// An unfinished upload of a declared root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UploadInfo {

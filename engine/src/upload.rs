@@ -111,6 +111,7 @@ impl<W: World> Upload<W> {
             });
         }
         if let Some(info) = store.held(root, terms).await? {
+            info.same_size(size)?;
             store
                 .on(store.home(&root), move |shard| shard.drop_idle(root))
                 .await?;
@@ -250,7 +251,7 @@ impl<W: World> Upload<W> {
                 computed: root,
             });
         }
-        if let Some(stored) = self.elsewhere(root).await? {
+        if let Some(stored) = self.elsewhere(root, size).await? {
             self.store
                 .on(
                     shard,
@@ -276,8 +277,9 @@ impl<W: World> Upload<W> {
     }
 
     /// The blob, if another shard has it already.
-    async fn elsewhere(&self, root: Root) -> Result<Option<Stored>> {
+    async fn elsewhere(&self, root: Root, size: u64) -> Result<Option<Stored>> {
         let info = self.store.held(root, self.terms).await?;
+        info.map_or(Ok(()), |info| info.same_size(size))?;
         Ok(info.map(|info| Stored {
             root,
             size: info.size,

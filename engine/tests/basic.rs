@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use lode_engine::{
-    Root,
+    Error, Root,
     mesh::Mesh,
     store::{Options, Resumed, Store, Terms},
 };
@@ -170,6 +170,48 @@ fn a_declared_upload_resumes() {
         assert_eq!(upload.finish().await.unwrap().root, root);
         assert_eq!(read_all(&store, root, data.len()).await, Some(data.clone()));
         assert!(store.upload(root).await.unwrap().is_none());
+    })
+    .unwrap();
+}
+
+/// Bytes that differ in zeroes at the end share a root: the second size is refused, not mistaken
+/// for the first, whichever way it comes.
+#[test]
+fn a_root_names_one_size() {
+    let sim = Sim::new(4, Faults::default());
+    sim.run(async |world| {
+        let store = open(world).await;
+        let put = |bytes: Vec<u8>| store.put(Bytes::from(bytes), Terms::default());
+        let root = put(vec![1]).await.unwrap().root;
+        let refused = put(vec![1, 0]).await;
+        assert!(matches!(
+            refused,
+            Err(Error::OtherSize {
+                have: 1,
+                got: 2,
+                ..
+            })
+        ));
+        let refused = store.resume(root, 3, Terms::default()).await.map(|_| ());
+        assert!(matches!(
+            refused,
+            Err(Error::OtherSize {
+                have: 1,
+                got: 3,
+                ..
+            })
+        ));
+        assert_eq!(read_all(&store, root, 1).await, Some(vec![1]));
+        let mut long = bytes(7, CHUNK + 10);
+        let root = stream(&store, &long).await;
+        long.push(0);
+        let mut upload = store.begin(Terms::default()).await.unwrap();
+        upload.write(&long).await.unwrap();
+        let refused = upload.finish().await;
+        assert!(matches!(refused, Err(Error::OtherSize { .. })));
+        assert!(store.delete(root).await.unwrap());
+        assert_eq!(stream(&store, &long).await, root);
+        assert_eq!(read_all(&store, root, CHUNK + 11).await, Some(long));
     })
     .unwrap();
 }

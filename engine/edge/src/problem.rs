@@ -75,6 +75,8 @@ codes! {
     UPLOAD_BUSY = "LODE0018" 409 Some(2), "upload busy", "wait for the other client, then ask for the offset";
     /// The client's offset is not the node's.
     WRONG_OFFSET = "LODE0019" 409 Some(0), "wrong offset", "continue at the Upload-Offset of this answer";
+    /// The root is taken by a blob of another size.
+    OTHER_SIZE = "LODE0020" 409 None, "root is taken by another size", "compare the sizes: the bytes differ in zeroes at the end";
     /// The disk is full.
     FULL = "LODE0030" 507 Some(60), "disk full", "delete or expire blobs, or give the node more space";
     /// No credit in time.
@@ -198,6 +200,7 @@ fn code_of(error: &Error) -> &'static Code {
         Error::Empty => EMPTY,
         Error::RootMismatch { .. } => ROOT_MISMATCH,
         Error::SizeMismatch { .. } => SIZE_MISMATCH,
+        Error::OtherSize { .. } => OTHER_SIZE,
         Error::OutOfRange { .. } => OUT_OF_RANGE,
         Error::Expired { .. } => EXPIRED,
         Error::UploadBusy { .. } => UPLOAD_BUSY,
@@ -251,6 +254,11 @@ mod tests {
                 computed: root,
             },
             Error::SizeMismatch { want: 1, got: 2 },
+            Error::OtherSize {
+                root,
+                have: 1,
+                got: 2,
+            },
             Error::OutOfRange {
                 start: 0,
                 end: 2,

@@ -26,12 +26,8 @@ impl<W: World> Shard<W> {
         let size = u64::try_from(payload.len()).expect("64-bit");
         // While the root is held nobody else puts or deletes it: what the log says last is true.
         let _held = self.roots.lock(root).await;
-        if self.holds(&root, expiry) {
-            return Ok(Stored {
-                root,
-                size,
-                existed: true,
-            });
+        if let Some(stored) = self.existing(root, size, expiry)? {
+            return Ok(stored);
         }
         let draft = Draft {
             kind: Kind::Single,
@@ -61,6 +57,20 @@ impl<W: World> Shard<W> {
             return Err(Error::Expired { expiry, now });
         }
         self.space.admit()
+    }
+
+    /// The answer to a put of a blob that is here for at least as long as asked; an error if its
+    /// root is taken by a blob of another size.
+    pub(crate) fn existing(&self, root: Root, size: u64, expiry: u32) -> Result<Option<Stored>> {
+        if let Some(info) = self.stat(root) {
+            info.same_size(size)?;
+        }
+        let stored = Stored {
+            root,
+            size,
+            existed: true,
+        };
+        Ok(self.holds(&root, expiry).then_some(stored))
     }
 
     /// Whether the blob is here for at least as long as asked.

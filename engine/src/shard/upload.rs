@@ -83,19 +83,9 @@ impl<W: World> Shard<W> {
         size: u64,
         expiry: u32,
     ) -> Result<Begun> {
-        if self.holds(&root, expiry) {
-            let size = self
-                .catalog
-                .borrow()
-                .index
-                .get(&root)
-                .map_or(size, |found| found.size());
+        if let Some(stored) = self.existing(root, size, expiry)? {
             Rc::clone(&self).drop_idle(root).await;
-            return Ok(Begun::Stored(Stored {
-                root,
-                size,
-                existed: true,
-            }));
+            return Ok(Begun::Stored(stored));
         }
         self.admit(expiry)?;
         let writer = self
@@ -239,13 +229,9 @@ impl<W: World> Shard<W> {
         expiry: u32,
     ) -> Result<Stored> {
         let _held = self.roots.lock(root).await;
-        if self.holds(&root, expiry) {
+        if let Some(stored) = self.existing(root, size, expiry)? {
             self.drop_upload_held(blob).await;
-            return Ok(Stored {
-                root,
-                size,
-                existed: true,
-            });
+            return Ok(stored);
         }
         self.complete(blob, size)?;
         let payload = Bytes::from(manifest::encode(&roots));
