@@ -106,7 +106,7 @@ async fn empty(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
         model.borrow_mut().delete_over(running, deleted.is_ok());
         let asked = model.borrow_mut().ending(blob);
         let abandoned = store.abandon(root).await.map(drop);
-        model.borrow_mut().ended(blob, asked);
+        model.borrow_mut().ended(blob, asked, 0);
         if let Err(error) = deleted.map(drop).and(abandoned) {
             return fail(model, format!("a full store cannot be emptied: {error}"));
         }

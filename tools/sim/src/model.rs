@@ -51,6 +51,8 @@ struct Declared {
     floor: u64,
     /// Somebody gave it a term: what is durable of it may expire.
     termed: bool,
+    /// Clients that resume it at this moment.
+    resuming: u32,
     /// When somebody last asked to resume it.
     resumed: Tick,
     /// When somebody last asked to end it, by finishing or abandoning.
@@ -268,6 +270,9 @@ impl Model {
     pub fn life_over(&mut self) {
         let now = self.tick();
         self.closing = false;
+        for declared in &mut self.declared {
+            declared.resuming = 0;
+        }
         for put in &mut self.puts {
             put.over = put.over.min(now);
         }
@@ -423,7 +428,13 @@ impl Model {
             self.declared[blob].floor = 0;
         }
         self.declared[blob].resumed = now;
+        self.declared[blob].resuming += 1;
         now
+    }
+
+    /// Somebody is done with what came of a wish to resume an upload.
+    pub fn resume_over(&mut self, blob: usize) {
+        self.declared[blob].resuming -= 1;
     }
 
     /// A session that began at `since` was told that `durable` bytes are durable.
@@ -442,10 +453,13 @@ impl Model {
         now
     }
 
-    /// An upload was ended, as somebody asked for at `asked`.
-    pub fn ended(&mut self, blob: usize, asked: Tick) {
+    /// An upload was ended, as somebody asked for at `asked`; `own` resumers were the same client.
+    pub fn ended(&mut self, blob: usize, asked: Tick, own: u32) {
         let now = self.tick();
-        self.declared[blob].ended = Some((asked, now));
+        // Somebody else who resumes it at this time may have begun it anew already.
+        if self.declared[blob].resuming == own {
+            self.declared[blob].ended = Some((asked, now));
+        }
     }
 
     /// The store says how far an upload has come (none if there is no upload); `floor` bytes had

@@ -9,7 +9,7 @@ use lode_world::sim::SimWorld;
 
 use crate::{
     client::{Client, index},
-    model::{Running, Tick},
+    model::{Running, Span, Tick},
     shelf::CHUNK,
 };
 
@@ -127,13 +127,19 @@ impl Client {
     /// Begins or goes on with an upload of a declared root; leaves it or finishes it.
     async fn resume(&mut self, blob: usize) {
         self.count("resume");
-        let (held, mut terms) = (self.blob(blob), self.terms());
+        let mut terms = self.terms();
         if self.dice.percent(60) {
             terms.expiry = None;
         }
         let span = self.model.borrow_mut().begin();
         let floor = self.model.borrow().floor(blob);
         let since = self.model.borrow_mut().resume_asked(blob, terms.expiry);
+        self.go_on(blob, terms, (span, floor), since).await;
+        self.model.borrow_mut().resume_over(blob);
+    }
+
+    async fn go_on(&mut self, blob: usize, terms: Terms, (span, floor): (Span, u64), since: Tick) {
+        let held = self.blob(blob);
         let mut upload = match self.store.resume(held.root, held.size(), terms).await {
             Ok(Resumed::Upload(upload)) => upload,
             Ok(Resumed::Stored(stored)) => {
@@ -179,7 +185,7 @@ impl Client {
         let put = self.model.borrow_mut().put(blob, terms.expiry);
         let stored = upload.finish().await;
         if self.stored(blob, put, terms, stored, "finish") {
-            self.model.borrow_mut().ended(blob, asked);
+            self.model.borrow_mut().ended(blob, asked, 1);
         }
     }
 
@@ -224,7 +230,7 @@ impl Client {
         let root = self.blob(blob).root;
         let asked = self.model.borrow_mut().ending(blob);
         match self.store.abandon(root).await {
-            Ok(_) => self.model.borrow_mut().ended(blob, asked),
+            Ok(_) => self.model.borrow_mut().ended(blob, asked, 0),
             Err(error) => self.error(&error, "abandon"),
         }
         self.note(|| format!("abandon blob {blob}"));
