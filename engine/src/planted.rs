@@ -16,6 +16,18 @@ pub enum Bug {
     IndexAheadOfLog,
     /// What a killed process wrote is acknowledged again without being synced.
     ReplayWithoutSync,
+    /// What reads see after a failed sync is taken for durable (fsyncgate).
+    TrustUncertain,
+    /// A sync that failed is tried again, and its second answer believed.
+    RetrySync,
+    /// A new segment's name is not made durable.
+    NameWithoutSync,
+    /// Compaction frees a segment before the copies of its records are durable.
+    FreeBeforeCopy,
+    /// Compaction does not carry tombstones along.
+    DropTombstones,
+    /// A start replays segment by segment, not in the order of the records.
+    ReplayOutOfOrder,
 }
 
 #[cfg(feature = "planted")]

@@ -297,7 +297,10 @@ impl<W: World> Lane<W> {
         let (frame, lane) = (Rc::clone(frame), Rc::clone(self));
         self.syncing.set(self.syncing.get() + 1);
         self.world.spawn(Queue::Ingest, async move {
-            let synced = sync.await;
+            let mut synced = sync.await;
+            if synced.is_err() && planted::is(Bug::RetrySync) {
+                synced = lane.segment.file.sync().await;
+            }
             lane.syncing.set(lane.syncing.get() - 1);
             // A sync of a later frame that failed first may have dropped this frame's bytes, and
             // only it was told so. If it has returned, it is heard before anyone relies on them.

@@ -23,6 +23,7 @@ use crate::{
         read, replay,
         segment::{Segment, State},
     },
+    planted::{self, Bug},
     shard::{Draft, Shard, add},
     space::Need,
     wait::Credit,
@@ -232,7 +233,7 @@ async fn move_tombstone<W: World>(
         let unknown = covered != 0 && original >= covered;
         (older || unknown) && !shard.expired(header.expiry)
     };
-    if !needed {
+    if !needed || planted::is(Bug::DropTombstones) {
         return Ok(false);
     }
     let draft = Draft {

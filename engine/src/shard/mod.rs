@@ -39,6 +39,7 @@ use crate::{
         segment::Segment,
         supply::Supply,
     },
+    planted::{self, Bug},
     space::{Need, Space},
     stats::Stats,
     wait::{Bell, Credit, KeyLock},
@@ -189,7 +190,12 @@ impl<W: World> Shard<W> {
         let appended = lane.append(&header, &draft.payload, Some(permit));
         drop(draft);
         self.prepare_next(&lane);
-        match appended.committed.wait().await {
+        let committed = if header.moved() && planted::is(Bug::FreeBeforeCopy) {
+            Ok(())
+        } else {
+            appended.committed.wait().await
+        };
+        match committed {
             Ok(()) => Ok(Durable {
                 header,
                 place: appended.place,

@@ -41,6 +41,7 @@ use crate::{
         supply::{Supply, write_pages},
     },
     mend::checkpoint,
+    planted::{self, Bug},
     space::Space,
     wait::{Bell, Credit, KeyLock},
 };
@@ -265,7 +266,7 @@ impl<W: World> Shard<W> {
     /// Reads a source's records page by page.
     async fn walk(&self, source: &mut Source<W::File>) -> Result<()> {
         let segment = &source.segment;
-        if !crate::planted::is(crate::planted::Bug::ReplayWithoutSync) {
+        if !planted::is(Bug::ReplayWithoutSync) {
             segment
                 .file
                 .sync()
@@ -323,10 +324,14 @@ impl<W: World> Shard<W> {
         mut sources: Vec<Source<W::File>>,
         from: u64,
     ) -> Result<Vec<Source<W::File>>> {
+        let order = |sequence: u64| match planted::is(Bug::ReplayOutOfOrder) {
+            true => 0,
+            false => sequence,
+        };
         let mut heap: BinaryHeap<_> = sources
             .iter()
             .zip(0_usize..)
-            .map(|(source, index)| Reverse((source.first, index)))
+            .map(|(source, index)| Reverse((order(source.first), index)))
             .collect();
         let mut steps = 0_u32;
         while let Some(Reverse((_, index))) = heap.pop() {
@@ -349,7 +354,7 @@ impl<W: World> Shard<W> {
                 }
             }
             if let Some(next) = entries.front() {
-                heap.push(Reverse((next.header.sequence, index)));
+                heap.push(Reverse((order(next.header.sequence), index)));
             }
             steps += 1;
             if steps.is_multiple_of(1024) {
@@ -408,7 +413,7 @@ impl<W: World> Shard<W> {
                 }
                 continue;
             }
-            if crate::planted::is(crate::planted::Bug::ReplayWithoutSync) {
+            if planted::is(Bug::ReplayWithoutSync) {
                 continue;
             }
             close_walked(&segment, walked)
@@ -475,7 +480,7 @@ impl<W: World> Shard<W> {
 /// tell (man fsync, NOTES). Nothing may rest on them before that.
 async fn close_walked<F: File>(segment: &Segment<F>, walked: Walked) -> std::io::Result<()> {
     let mut page = walked.uncertain_page;
-    if page < walked.end_page {
+    if page < walked.end_page && !planted::is(Bug::TrustUncertain) {
         while page < walked.end_page {
             let count = (walked.end_page - page).min(REWRITE_PAGES);
             let len = usize::try_from(count).expect("at most 256") * PAGE;
