@@ -106,7 +106,9 @@ impl Profile {
             }
             Profile::WriteError => faults.write_error = one_in(5, 100),
             Profile::SyncError => faults.sync_error = one_in(4, 60),
-            Profile::ReadError => faults.read_error = one_in(5, 200),
+            // So rarely that four refusals in a row, after which a start takes a page for lost,
+            // do not come by chance.
+            Profile::ReadError => faults.read_error = one_in(60, 400),
             Profile::Full => {
                 // Half of the seeds run out of space only for real.
                 if one_in(1, 2) == Chance::ALWAYS {
