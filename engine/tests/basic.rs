@@ -99,40 +99,45 @@ fn what_is_acknowledged_comes_back() {
         if let Some(crash) = crash {
             sim.crash(crash);
         }
-        sim.run(async |world| {
-            let store = open(world).await;
-            for (root, blob) in roots.iter().zip(&blobs) {
-                assert_eq!(*root, lode_proofs::blob_tree(blob).unwrap().root());
-                assert_eq!(
-                    read_all(&store, *root, blob.len()).await.as_ref(),
-                    Some(blob)
-                );
-                let last = blob.len().div_ceil(CHUNK) - 1;
-                let proof = store
-                    .prove(*root, u64::try_from(last).unwrap())
-                    .await
-                    .unwrap()
-                    .unwrap();
-                proof.verify(&blob[last * CHUNK..]).unwrap();
-            }
-            let stats = store.stats().await.unwrap();
-            assert_eq!(stats.blobs, 8);
-            assert!(store.delete(roots[0]).await.unwrap());
-            assert!(store.delete(roots[7]).await.unwrap());
-            store.close().await.unwrap();
-        })
-        .unwrap();
-        sim.run(async |world| {
-            let store = open(world).await;
-            assert_eq!(read_all(&store, roots[0], 1).await, None);
-            assert_eq!(read_all(&store, roots[7], 1).await, None);
-            assert_eq!(
-                read_all(&store, roots[6], 3 * CHUNK).await.as_ref(),
-                Some(&blobs[6])
-            );
-        })
-        .unwrap();
+        everything_is_there(&sim, &roots, &blobs);
     }
+}
+
+/// Every blob is equal and proven; two are deleted and stay so over another restart.
+fn everything_is_there(sim: &Sim, roots: &[Root], blobs: &[Vec<u8>]) {
+    sim.run(async |world| {
+        let store = open(world).await;
+        for (root, blob) in roots.iter().zip(blobs) {
+            assert_eq!(*root, lode_proofs::blob_tree(blob).unwrap().root());
+            assert_eq!(
+                read_all(&store, *root, blob.len()).await.as_ref(),
+                Some(blob)
+            );
+            let last = blob.len().div_ceil(CHUNK) - 1;
+            let proof = store
+                .prove(*root, u64::try_from(last).unwrap())
+                .await
+                .unwrap()
+                .unwrap();
+            proof.verify(&blob[last * CHUNK..]).unwrap();
+        }
+        let stats = store.stats().await.unwrap();
+        assert_eq!(stats.blobs, 8);
+        assert!(store.delete(roots[0]).await.unwrap());
+        assert!(store.delete(roots[7]).await.unwrap());
+        store.close().await.unwrap();
+    })
+    .unwrap();
+    sim.run(async |world| {
+        let store = open(world).await;
+        assert_eq!(read_all(&store, roots[0], 1).await, None);
+        assert_eq!(read_all(&store, roots[7], 1).await, None);
+        assert_eq!(
+            read_all(&store, roots[6], 3 * CHUNK).await.as_ref(),
+            Some(&blobs[6])
+        );
+    })
+    .unwrap();
 }
 
 /// An interrupted declared upload goes on at its first missing chunk, also after a power loss.

@@ -1,7 +1,3 @@
-#![allow(
-    unsafe_code,
-    reason = "glommio hands out raw file descriptors, which system calls need borrowed"
-)]
 //! The world of io_uring, over glommio 0.9.0: what is fast, with its defects designed around.
 //!
 //! | defect of glommio 0.9.0 | what is done here |
@@ -17,6 +13,10 @@
 //! | stream writes ignore all slices but the first | `sendmsg` on the socket |
 //! | `file_size` asks by path, stale after a rename | `fstat` |
 //! | a task's panic unwinds through the rings | caught, then raised where the executor ends |
+#![allow(
+    unsafe_code,
+    reason = "glommio hands out raw file descriptors, which system calls need borrowed"
+)]
 
 mod file;
 mod flight;

@@ -62,6 +62,7 @@ const LIBRARIES: &[Crate] = &[
 const PROGRAMS: &[(&str, &str)] = &[
     ("lode", "tools/lode"),
     ("lode-compute", "tools/compute"),
+    ("crash", "tools/crash"),
     ("sim", "tools/sim"),
     ("tidy", "tools/tidy"),
     ("benches", "benches"),
