@@ -17,7 +17,7 @@ use crate::{
     problem::{self, Problem},
     query::{ListQuery, PutQuery},
     range::{Unsatisfiable, parse_range},
-    reply::{Reply, Sending, Source, Stopped, empty, json, reply_cost},
+    reply::{Reply, Sending, Source, Stopped, empty, first_cost, json},
     schema::{Blob, Page},
 };
 
@@ -34,7 +34,6 @@ pub(crate) async fn put<W: World>(call: &mut Call<'_, W>) -> Result<Response<Rep
     let terms = Terms {
         expiry: query.expiry,
     };
-    let _permit = call.intake_credit().await?;
     let stored = match (query.root, size) {
         (root, Some(size)) if size <= chunk_len() => put_chunk(call, root, size, terms).await?,
         (Some(root), Some(size)) => put_declared(call, root, size, terms).await?,
@@ -80,6 +79,7 @@ pub(crate) async fn put_chunk<W: World>(
     want: u64,
     terms: Terms,
 ) -> Result<Stored, Problem> {
+    let _permit = call.admit_body(want).await?;
     let bytes = call.intake.all(CHUNK_LEN).await?;
     let got = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if got != want {
@@ -108,6 +108,7 @@ async fn put_declared<W: World>(
     match call.shop.store.resume(root, size, terms).await? {
         Resumed::Stored(stored) => Ok(stored),
         Resumed::Upload(upload) => {
+            let _permit = call.admit_body(size).await?;
             let upload = pour(call, upload, 0, size).await?;
             if upload.offset() < size {
                 return Err(Error::SizeMismatch {
@@ -159,6 +160,7 @@ async fn put_stream<W: World>(
     want: Option<u64>,
     terms: Terms,
 ) -> Result<Stored, Problem> {
+    let _permit = call.admit_body(want.unwrap_or(u64::MAX)).await?;
     let mut upload = call.shop.store.begin(terms).await?;
     let mut got = 0;
     while let Some(bytes) = call.intake.next().await? {
@@ -210,13 +212,11 @@ pub(crate) async fn get<W: World>(
         StatusCode::OK
     };
     let range = part.clone().unwrap_or(0..info.size);
-    let permit = call
-        .reply_credit(reply_cost(range.end - range.start))
-        .await?;
+    let permit = call.reply_credit(first_cost(&range)).await?;
     let (store, credit) = (call.shop.store.clone(), call.shop.replies.clone());
     let mut source = Source::new(store, credit, root, range, permit);
     // The first piece is read before the head is sent: damage found there is still an error.
-    let first = source.first().await.map_err(stopped)?;
+    let first = source.one_piece().await.map_err(stopped)?;
     let sending = Sending::new(first, source);
     let mut response = Response::new(Reply::Blob(sending));
     *response.status_mut() = status;

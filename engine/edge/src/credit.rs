@@ -47,6 +47,11 @@ impl Credit {
         !self.waiting.borrow().is_empty()
     }
 
+    /// Whether less than half is left.
+    pub fn is_scarce(&self) -> bool {
+        self.free.get() < self.budget / 2
+    }
+
     /// Takes credit, waiting for its turn. More than the whole budget counts as the budget.
     pub async fn take(self: &Rc<Self>, bytes: u64, guest: &Rc<Guest>) -> Permit {
         let bytes = bytes.min(self.budget);

@@ -68,9 +68,10 @@ impl<W: World> Call<'_, W> {
             .and_then(|value| value.to_str().ok())
     }
 
-    /// Credit for taking a body in.
-    pub async fn intake_credit(&self) -> Result<Permit, Problem> {
-        self.credit(&self.shop.intakes, INTAKE_COST).await
+    /// Waits for the beginning of the body, then for credit for `size` bytes of it.
+    pub async fn admit_body(&mut self, size: u64) -> Result<Permit, Problem> {
+        self.intake.head_start().await?;
+        self.credit(&self.shop.intakes, size.min(INTAKE_COST)).await
     }
 
     /// Credit for sending bytes out.

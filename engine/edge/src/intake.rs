@@ -16,6 +16,12 @@ use crate::{
 /// Bytes of an unwanted body that are read so that the connection can be used again.
 const DRAIN_LEN: u64 = 256 * 1024;
 
+/// Bytes of a body that are taken before there is credit for it.
+const EARLY_LEN: u64 = 16 * 1024;
+
+/// A frame of at least this many bytes is kept as it is, and ends the head start.
+const EARLY_FRAME_LEN: usize = 16 * 1024;
+
 /// Why a body did not come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IntakeError {
@@ -45,6 +51,9 @@ pub(crate) struct Intake<'a, W> {
     door: Door,
     body: Incoming,
     taken: u64,
+    /// Came in before there was credit for the rest: small frames together, then a long one.
+    early: Vec<u8>,
+    early_long: Option<Bytes>,
 }
 
 impl<'a, W: World> Intake<'a, W> {
@@ -62,16 +71,42 @@ impl<'a, W: World> Intake<'a, W> {
             door,
             body,
             taken: 0,
+            early: Vec::new(),
+            early_long: None,
         }
     }
 
-    /// Declared length, where the client gave one.
+    /// Declared length, where the client gave one. Ask before any byte is taken.
     pub fn declared(&self) -> Option<u64> {
         self.body.size_hint().exact()
     }
 
-    /// The next bytes; none at the end. Trailers are skipped.
+    /// Waits for the first [`EARLY_LEN`] bytes, or all if there are fewer, so that a client that
+    /// says much and sends little holds no credit.
+    pub async fn head_start(&mut self) -> Result<(), IntakeError> {
+        while self.taken < EARLY_LEN {
+            match self.frame().await? {
+                Some(bytes) if bytes.len() >= EARLY_FRAME_LEN => self.early_long = Some(bytes),
+                Some(bytes) => self.early.extend_from_slice(&bytes),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next bytes; none at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, IntakeError> {
+        if !self.early.is_empty() {
+            return Ok(Some(core::mem::take(&mut self.early).into()));
+        }
+        match self.early_long.take() {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.frame().await,
+        }
+    }
+
+    /// The next bytes from the connection. Trailers are skipped.
+    async fn frame(&mut self) -> Result<Option<Bytes>, IntakeError> {
         loop {
             let frame = poll_fn(|context| {
                 if self.guest.verdict() == Verdict::SlowBody {
@@ -134,6 +169,8 @@ impl<'a, W: World> Intake<'a, W> {
     /// it listens, on a connection that stays usable. A long rest is left: the connection ends
     /// after the answer.
     pub async fn drain(&mut self) {
+        self.early.clear();
+        self.early_long = None;
         let end = self.taken + DRAIN_LEN;
         if self.declared().is_some_and(|left| left > DRAIN_LEN) {
             return;

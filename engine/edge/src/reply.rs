@@ -1,7 +1,8 @@
 //! Answers: small ones whole, blobs piece by piece straight from the reader's memory.
 //!
 //! A blob is sent in windows: each takes credit for what its reader may hold, reads ahead, and
-//! gives the credit back, so that many slow downloads share a small budget in turn.
+//! gives the credit back. While credit is scarce, windows shrink to single pieces, so that many
+//! slow downloads share a small budget in turn.
 
 use core::{
     future::Future,
@@ -37,11 +38,11 @@ const WINDOW_LEN: u64 = 16 * 1024 * 1024;
 
 /// Bytes that a reader and the connection may hold at once: its read-ahead and the piece that is
 /// being sent.
-const HELD_LEN: u64 = 5 * 256 * 1024;
+const HELD_LEN: u64 = 5 * CHUNK;
 
-/// Credit for sending `len` bytes.
-pub(crate) fn reply_cost(len: u64) -> u64 {
-    len.min(HELD_LEN)
+/// Credit for the first piece of a range.
+pub(crate) fn first_cost(range: &Range<u64>) -> u64 {
+    CHUNK.min(range.end - range.start)
 }
 
 /// Why the bytes of a blob stopped. The client sees a body that ends before its length.
@@ -115,7 +116,7 @@ impl<W: World> Source<W> {
 
     /// The piece up to the end of its chunk: one look-up and one read, which is all there is to
     /// most requests.
-    pub async fn first(&mut self) -> Result<Bytes, Stopped> {
+    pub async fn one_piece(&mut self) -> Result<Bytes, Stopped> {
         let (chunk, from) = (self.range.start / CHUNK, self.range.start % CHUNK);
         let to = CHUNK.min(from + (self.range.end - self.range.start));
         let within = index(from)..index(to);
@@ -129,10 +130,11 @@ impl<W: World> Source<W> {
     async fn next(&mut self) -> Option<Result<Bytes, Stopped>> {
         while !self.range.is_empty() {
             let Some((reader, end)) = &mut self.window else {
-                if let Err(stopped) = self.open().await {
-                    return Some(Err(stopped));
+                match self.open().await {
+                    Ok(Some(piece)) => return Some(Ok(piece)),
+                    Ok(None) => continue,
+                    Err(stopped) => return Some(Err(stopped)),
                 }
-                continue;
             };
             match reader.next().await {
                 Some(Ok(bytes)) => {
@@ -142,17 +144,29 @@ impl<W: World> Source<W> {
                 Some(Err(error)) => return Some(Err(Stopped::Store(error))),
                 // A window that ends early would be a bug of the store; never send less silently.
                 None if self.range.start != *end => return Some(Err(Stopped::Deleted)),
-                None => (self.window, self.permit) = (None, None),
+                None => self.window = None,
             }
         }
         None
     }
 
-    /// Opens the window that begins here, when there is credit for it.
-    async fn open(&mut self) -> Result<(), Stopped> {
-        if self.permit.is_none() {
-            let cost = reply_cost(self.range.end - self.range.start);
-            self.permit = Some(self.credit.take(cost, &self.guest).await);
+    /// Opens the window that begins here. While credit is scarce there are no windows: one piece
+    /// at a time, each with credit of its own, so that many clients share what there is.
+    async fn open(&mut self) -> Result<Option<Bytes>, Stopped> {
+        let left = self.range.end - self.range.start;
+        let sent = self.permit.take();
+        if self.credit.is_scarce() {
+            // Nobody waits for credit while holding some, or holds bytes without any.
+            if let Some(sent) = sent {
+                self.guest.hold_until_flushed(sent);
+            }
+            self.guest.until_flushed().await;
+            self.permit = Some(self.credit.take(first_cost(&self.range), &self.guest).await);
+            return self.one_piece().await.map(Some);
+        }
+        self.permit = Some(self.credit.take(left.min(HELD_LEN), &self.guest).await);
+        if let Some(sent) = sent {
+            self.guest.hold_until_flushed(sent);
         }
         let end = self
             .range
@@ -161,7 +175,7 @@ impl<W: World> Source<W> {
         let reader = self.store.read(self.root, self.range.start..end).await;
         let reader = reader.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
         self.window = Some((reader, end));
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -102,7 +102,6 @@ pub(crate) async fn patch<W: World>(
     let terms = Terms {
         expiry: PatchQuery::decode(call.query())?.expiry,
     };
-    let _permit = call.intake_credit().await?;
     let Some(UploadInfo { size, .. }) = call.shop.store.upload(root).await? else {
         return patch_unknown(call, root, offset, terms).await;
     };
@@ -113,6 +112,7 @@ pub(crate) async fn patch<W: World>(
     if upload.offset() != offset {
         return Ok(wrong_offset(offset, upload.offset(), size));
     }
+    let _permit = call.admit_body(size - offset).await?;
     let mut upload = pour(call, upload, offset, size).await?;
     if upload.offset() == size {
         return Ok(stored_reply(upload.finish().await?, terms));

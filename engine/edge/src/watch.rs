@@ -9,7 +9,12 @@
 //!          head_time  progress  idle_time                    too long: the connection ends
 //! ```
 
-use core::{cell::Cell, cell::RefCell, task::Waker, time::Duration};
+use core::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    task::{Poll, Waker},
+    time::Duration,
+};
 use std::{collections::BTreeMap, rc::Rc};
 
 use crate::{
@@ -129,7 +134,19 @@ impl Guest {
 
     /// The write buffer is empty.
     pub fn flushed(&self) {
-        let _permit = self.unflushed.take();
+        if self.unflushed.take().is_some() {
+            self.wake();
+        }
+    }
+
+    /// Waits until no credit is held for the write buffer. For the connection's own task: it is
+    /// woken through [`Guest::listen`].
+    pub async fn until_flushed(&self) {
+        poll_fn(|_| match self.unflushed.borrow().is_some() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        })
+        .await;
     }
 
     /// What the client does now.

@@ -39,11 +39,23 @@ pub fn lock(dir: &Path) -> Outcome<File> {
         }
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    file.set_len(0).map_err(failed)?;
-    file.rewind().map_err(failed)?;
-    writeln!(file, "{}", std::process::id()).map_err(failed)?;
+    sign(&mut file);
     Ok(file)
 }
+
+/// Writes the pid over the last one, always as many bytes, so that no new block is needed. On a
+/// disk without a free byte it may fail all the same, and the node starts without: readers of a
+/// full disk are served.
+fn sign(file: &mut File) {
+    let line = format!("{:<PID_WIDTH$}\n", std::process::id());
+    let signed = file.rewind().and_then(|()| file.write_all(line.as_bytes()));
+    if let Err(error) = signed {
+        tracing::warn!(%error, "the pid is not in the LOCK file; the lock itself holds");
+    }
+}
+
+/// Digits of the greatest pid, 2^32 - 1.
+const PID_WIDTH: usize = 10;
 
 /// Executors share their port, and so would two nodes of one user, each getting some of the
 /// connections. So the port is tried without sharing first.

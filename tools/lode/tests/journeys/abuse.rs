@@ -203,7 +203,7 @@ fn two_hundred() {
     crowd(200, &[]);
 }
 
-/// The same with a thousand, on the program as it ships.
+/// The same with a thousand.
 #[test]
 #[cfg_attr(
     debug_assertions,
@@ -260,6 +260,7 @@ fn crowd(count: usize, flags: &[&str]) {
         "{} MiB with {count} clients",
         peak >> 20
     );
+    println!("peak memory with {count} clients: {} MiB", peak >> 20);
     // Some of the crowd is still there to be counted: the test did what it says.
     let open = crowd.iter().filter(|stream| is_open(stream)).count();
     assert!(open > 0 && node.metric("lode_http_connections") > 0);
