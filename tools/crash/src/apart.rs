@@ -1,0 +1,61 @@
+//! A mount namespace of our own: what is mounted in it is seen by nobody else, and ends with the
+//! last of our processes, even after SIGKILL.
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Command, Stdio},
+};
+
+use crate::failure::Failure;
+
+/// Set in the environment of the process that is apart already.
+const MARK: &str = "LODE_CRASH_APART";
+
+/// Who may mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mounter {
+    /// The machine's root: images on loop devices.
+    Root,
+    /// Root of a user namespace: tmpfs only.
+    Namespace,
+}
+
+/// Starts this program again in a namespace of its own, or says that it is there already. A user
+/// who is not root gets a user namespace too, if `unprivileged` will do.
+///
+/// # Errors
+/// [`Failure::Skipped`] where the machine does not allow it.
+pub fn go(unprivileged: bool) -> Result<Mounter, Failure> {
+    match std::env::var(MARK).as_deref() {
+        Ok("root") => return Ok(Mounter::Root),
+        Ok("namespace") => return Ok(Mounter::Namespace),
+        _ => {}
+    }
+    let root = rustix::process::geteuid().is_root();
+    if !root && !unprivileged {
+        let why = "it mounts an ext4 image, and that needs root: run it under sudo";
+        return Err(Failure::Skipped(why.to_owned()));
+    }
+    let mut flags = vec!["--mount", "--propagation", "private"];
+    if !root {
+        flags.extend(["--user", "--map-root-user"]);
+    }
+    let tried = Command::new("unshare")
+        .args(&flags)
+        .arg("true")
+        .stderr(Stdio::null())
+        .status();
+    if !tried.is_ok_and(|status| status.success()) {
+        let why = "no mount namespace to be had here (unshare of util-linux failed)";
+        return Err(Failure::Skipped(why.to_owned()));
+    }
+    let program = std::env::current_exe().map_err(Failure::machine("finding this program"))?;
+    let error = Command::new("unshare")
+        .args(&flags)
+        .arg("--")
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(MARK, if root { "root" } else { "namespace" })
+        .exec();
+    Err(Failure::machine("starting again in a namespace")(error))
+}

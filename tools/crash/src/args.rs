@@ -1,0 +1,76 @@
+//! The command line.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Proves on real files that acknowledged bytes survive.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "crash", version)]
+pub struct Cli {
+    /// Which proof.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What all proofs have in common.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Which proof.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// SIGKILL at random moments under load, restart on the same folder
+    Kill {
+        /// How many kills
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        cycles: u32,
+    },
+    /// Power loss on ext4: the filesystem forgets what it has not synced (root only)
+    Power {
+        /// How many cuts
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
+    /// The kill cycles under a seccomp filter that refuses io_uring
+    Seccomp {
+        /// How many kills
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        cycles: u32,
+    },
+    /// A filesystem that is filled to its end, freed, and filled again
+    Full {
+        /// Size of the filesystem, in MiB
+        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(64..))]
+        size: u64,
+    },
+    /// Runs a command that dies with its parent
+    #[command(hide = true)]
+    Guarded {
+        /// Refuse io_uring to it
+        #[arg(long)]
+        without_ring: bool,
+        /// The command
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// What all proofs have in common.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Folder in which a new one is made for everything (default: the folder for temporary files)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The node's backend: auto, uring or posix
+    #[arg(long, global = true, value_name = "NAME", default_value = "auto")]
+    pub backend: String,
+    /// Seed of sizes, contents and moments (default: from the clock, printed)
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The lode binary (default: built by cargo beside this one)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub lode: Option<PathBuf>,
+    /// Print the result as one line of JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}

@@ -1,0 +1,59 @@
+//! The `crash` command: one proof per verb, see the library's map.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use crash::{
+    apart::{self, Mounter},
+    args::{Cli, Verb},
+    failure::{Failure, Outcome},
+    full, guarded,
+    kill::{self, Report},
+    power,
+    setup::Setup,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(report) => {
+            match cli.common.json {
+                true => println!("{}", report.json),
+                false => println!("{}", report.text),
+            }
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            match (&failure, cli.common.json) {
+                (Failure::Skipped(why), true) => {
+                    println!("{}", serde_json::json!({ "skipped": why }));
+                }
+                _ => eprintln!("crash: {failure}"),
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Outcome<Report> {
+    // Filesystems are mounted apart from the machine's; this may start the program again.
+    let mounter = match &cli.verb {
+        Verb::Guarded {
+            without_ring,
+            command,
+        } => return Err(guarded::become_command(command, *without_ring)),
+        Verb::Power { .. } => apart::go(false)?,
+        Verb::Full { .. } => apart::go(true)?,
+        Verb::Kill { .. } | Verb::Seccomp { .. } => Mounter::Root,
+    };
+    let crash = std::env::current_exe().map_err(Failure::machine("finding this program"))?;
+    let mut setup = Setup::new(&cli.common, crash)?;
+    let outcome = match cli.verb {
+        Verb::Kill { cycles } => kill::run(&setup, cycles),
+        Verb::Seccomp { cycles } => kill::run_without_ring(&mut setup, cycles),
+        Verb::Power { rounds } => power::run(&setup, rounds),
+        Verb::Full { size } => full::run(&setup, size << 20, mounter),
+        Verb::Guarded { .. } => Err(Failure::Method("not a proof".to_owned())),
+    };
+    setup.end(outcome)
+}

@@ -1,0 +1,172 @@
+//! A node as another process: started, killed, or seen to refuse.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    client::Client,
+    failure::{Failure, Outcome},
+    setup::Setup,
+};
+
+/// A node that is not ready after this long is a failure.
+const READY_TIME: Duration = Duration::from_secs(120);
+
+/// Lines of the log that a failure shows.
+const LOG_LINES: usize = 12;
+
+/// Small segments, so that a short run closes, merges and frees many of them.
+const SEGMENT: &str = "8MiB";
+
+/// A running node. Killed when dropped.
+pub struct Node {
+    child: Child,
+    url: String,
+    /// The world it runs on, by its ready line.
+    pub backend: String,
+    /// From start to ready line.
+    pub ready: Duration,
+}
+
+impl Node {
+    /// Starts a node on a free port and waits until it is ready.
+    pub fn start(setup: &Setup, dir: &Path) -> Outcome<Node> {
+        let began = Instant::now();
+        let mut node = Node {
+            child: spawn(setup, dir, &setup.backend)?,
+            url: String::new(),
+            backend: String::new(),
+            ready: Duration::ZERO,
+        };
+        let line = node.first_line()?;
+        let ready: Value = serde_json::from_str(&line)
+            .map_err(|_| Failure::Node(format!("did not start:\n{}", log_end(setup))))?;
+        let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
+        (node.url, node.backend) = (text("url"), text("backend"));
+        node.ready = began.elapsed();
+        Ok(node)
+    }
+
+    /// Starts a node and kills it after `span`, most often in the middle of its recovery.
+    pub fn start_and_kill(setup: &Setup, dir: &Path, span: Duration) -> Outcome<()> {
+        let node = Node {
+            child: spawn(setup, dir, &setup.backend)?,
+            url: String::new(),
+            backend: String::new(),
+            ready: Duration::ZERO,
+        };
+        std::thread::sleep(span);
+        node.kill()
+    }
+
+    /// The first line on stdout; empty if the node ended without one.
+    fn first_line(&mut self) -> Outcome<String> {
+        let stdout = self.child.stdout.take();
+        let stdout = stdout.ok_or_else(|| Failure::Node("has no stdout".to_owned()))?;
+        let (sender, line) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let read = BufReader::new(stdout).read_line(&mut text);
+            sender.send(read.map(|_| text)).is_ok()
+        });
+        match line.recv_timeout(READY_TIME) {
+            Ok(read) => read.map_err(Failure::machine("reading the ready line")),
+            Err(_) => Err(Failure::Node(format!(
+                "was not ready after {} s",
+                READY_TIME.as_secs()
+            ))),
+        }
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        Client::new(&self.url)
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub fn kill(mut self) -> Outcome<()> {
+        // A node that is dead already ended by itself: nothing killed it but a bug.
+        let ended = self.child.try_wait();
+        if let Ok(Some(status)) = ended {
+            return Err(Failure::Node(format!("ended by itself: {status}")));
+        }
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map(drop).map_err(Failure::machine("killing a node"))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Already gone after `kill`.
+        let _gone = self.child.kill().is_err();
+        let _gone = self.child.wait().is_err();
+    }
+}
+
+/// Runs a node that must refuse to start on this backend; what it says.
+pub fn refusal(setup: &Setup, dir: &Path, backend: &str) -> Outcome<String> {
+    let mut child = spawn(setup, dir, backend)?;
+    let end = Instant::now() + READY_TIME;
+    loop {
+        let ended = child.try_wait().map_err(Failure::machine("a node"))?;
+        match ended {
+            Some(status) if !status.success() => return Ok(log_end(setup)),
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            _ => {
+                let _gone = child.kill().is_err();
+                let _gone = child.wait().is_err();
+                let what = format!("the node runs on {backend}, which the filter refuses");
+                return Err(Failure::Method(what));
+            }
+        }
+    }
+}
+
+/// Where nodes of this run log.
+pub fn log_path(setup: &Setup) -> PathBuf {
+    setup.dir().join("node.log")
+}
+
+fn spawn(setup: &Setup, dir: &Path, backend: &str) -> Outcome<Child> {
+    let config = setup.dir().join("empty.toml");
+    std::fs::write(&config, "").map_err(Failure::machine(config.display().to_string()))?;
+    let log = File::options()
+        .append(true)
+        .create(true)
+        .open(log_path(setup));
+    let log = log.map_err(Failure::machine("the node's log"))?;
+    let mut command = Command::new(&setup.crash);
+    // Settings of this machine stay out of it.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LODE_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("guarded");
+    if setup.without_ring {
+        command.arg("--without-ring");
+    }
+    command.arg("--").arg(&setup.lode).arg("node");
+    command.arg("--dir").arg(dir).arg("--config").arg(config);
+    command.args(["--listen", "127.0.0.1:0", "--json", "--backend", backend]);
+    command.args(["--segment", SEGMENT, "--shards", "2"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
+    command.spawn().map_err(Failure::machine("starting a node"))
+}
+
+fn log_end(setup: &Setup) -> String {
+    let log = std::fs::read_to_string(log_path(setup)).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+}

@@ -1,0 +1,61 @@
+//! Every proof in its shortest form, as the command that people run. What this machine does not
+//! permit says so and passes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// Runs the command; its result, or `None` if it was skipped.
+fn crash(args: &[&str]) -> Option<Value> {
+    let output = Command::new(env!("CARGO_BIN_EXE_crash"))
+        .args(args)
+        .arg("--json")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {errors}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    if let Some(why) = result["skipped"].as_str() {
+        eprintln!("{args:?} skipped: {why}");
+        return None;
+    }
+    assert_eq!(result["lost"], 0);
+    assert!(result["acked_ops"].as_u64().unwrap() > 0, "{result}");
+    assert!(result["checked"]["blobs"].as_u64().unwrap() > 0, "{result}");
+    Some(result)
+}
+
+/// Acknowledged bytes survive SIGKILL.
+#[test]
+fn kill() {
+    crash(&["kill", "--cycles", "2"]).unwrap();
+}
+
+/// Without io_uring the node falls back and keeps the same promises.
+#[test]
+fn seccomp() {
+    let result = crash(&["seccomp", "--cycles", "1"]).unwrap();
+    assert_eq!(result["backend"], "posix");
+}
+
+/// Acknowledged bytes survive a power cut that takes unsynced files.
+#[test]
+fn power() {
+    if let Some(result) = crash(&["power", "--rounds", "2"]) {
+        assert!(result["control"]["lost"].as_u64().unwrap() > 0, "{result}");
+    }
+}
+
+/// A full filesystem refuses, loses nothing, and takes puts again once space is freed.
+#[test]
+fn full() {
+    if let Some(result) = crash(&["full", "--size", "96"]) {
+        assert!(
+            result["acked"]["refused_full"].as_u64().unwrap() > 0,
+            "{result}"
+        );
+    }
+}
