@@ -9,6 +9,7 @@
 //! - `peers`: other stores, behind the feature of that name
 //! - [`keccak`]: the sector tree beside the keccak crates
 //! - [`machine`], [`plot`]: what goes into a result file besides figures
+//! - [`restart`]: how long a start takes
 //! - [`scratch`], [`error`]: folders of one run, and what ends it
 //!
 //! `cargo run --release -p benches -- store --json benches/results/store.json` prints the figures
@@ -24,6 +25,7 @@ pub mod meter;
 #[cfg(feature = "peers")]
 pub mod peers;
 pub mod plot;
+pub mod restart;
 pub mod scratch;
 pub mod store;
 pub mod subject;

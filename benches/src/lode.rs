@@ -20,6 +20,7 @@ use async_channel::{Receiver, Sender, bounded};
 use lode_engine::{
     ChunkBuf, Root,
     mesh::Mesh,
+    stats::Stats,
     store::{Options, Store, Terms},
 };
 use lode_world::{Net, Program, Queue, Running, World, launch, preflight};
@@ -37,6 +38,9 @@ pub const NAME: &str = "lode";
 /// Puts of a fill in flight at once: three groups for each of two shards, what a lane keeps on its
 /// way to the disk.
 const FILL_DEPTH: usize = 6 * GROUP;
+
+/// Small puts in flight when only filling counts.
+const SMALL_DEPTH: usize = 4096;
 
 /// A store and the threads it runs on.
 pub struct Lode {
@@ -66,6 +70,8 @@ struct Job {
 enum Work {
     Put(Puts),
     Read(Gets),
+    /// Ask for the counters, on one executor.
+    Stats(std::sync::mpsc::Sender<Stats>),
     Close,
 }
 
@@ -139,6 +145,11 @@ async fn lane<W: World>(store: &Store<W>, job: &Job) -> Result<()> {
         let more = match &job.work {
             Work::Put(puts) => put(store, puts, at).await?,
             Work::Read(gets) => get(store, gets, at).await?,
+            Work::Stats(to) => {
+                let stats = store.stats().await.map_err(Error::subject(NAME))?;
+                to.send(stats).map_err(Error::subject(NAME))?;
+                false
+            }
             Work::Close => false,
         };
         if !more {
@@ -191,7 +202,11 @@ fn root_of(values: &Values, index: u64) -> Root {
 }
 
 impl Lode {
-    fn open(dir: &Path) -> Result<Self> {
+    /// Opens the store in `dir` on as many executors as there are cores.
+    ///
+    /// # Errors
+    /// When the machine or the store refuses.
+    pub fn open(dir: &Path) -> Result<Self> {
         let executors = thread::available_parallelism().map_or(1, usize::from);
         let dirs = [dir.to_owned()];
         let found = preflight(&dirs, executors, None).map_err(Error::io("examine", dir))?;
@@ -254,6 +269,28 @@ impl Lode {
         };
         self.run(Work::Put(puts), lanes)?;
         Ok(count.load(Ordering::Relaxed))
+    }
+
+    /// Stores `count` values of `len` bytes, thousands at a time.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn fill_small(&self, values: &Values, count: u64, len: usize) -> Result<()> {
+        let stored = self.put(values, 0..count, len, SMALL_DEPTH, None)?;
+        (stored == count)
+            .then_some(())
+            .ok_or("fewer values were stored than given")
+            .map_err(Error::subject(NAME))
+    }
+
+    /// The store's counters.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub fn stats(&self) -> Result<Stats> {
+        let (to, answer) = std::sync::mpsc::channel();
+        self.run(Work::Stats(to), 1)?;
+        answer.recv().map_err(Error::subject(NAME))
     }
 
     /// Closes the store on every executor, which ends them.

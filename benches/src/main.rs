@@ -13,7 +13,7 @@ use benches::{
     figures::{self, Figure},
     keccak,
     machine::Machine,
-    plot, store,
+    plot, restart, store,
 };
 use clap::{Args, Parser, Subcommand, value_parser};
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ enum Command {
     Disk(Settings),
     /// Every store that was compiled in, beside the disk.
     Store(Settings),
+    /// How long a start takes, and what the index costs.
+    Restart(Settings),
     /// All of the above; result files get the bench's name.
     All(Settings),
     /// Draws a result file again.
@@ -60,6 +62,9 @@ struct Settings {
     /// Rounds; the median and the best of them are shown.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
     rounds: u32,
+    /// Records of each store of the restart bench.
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000])]
+    records: Vec<u64>,
     /// Only these stores, by name.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -80,6 +85,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Keccak(settings) => bench("keccak", &settings, run_keccak),
         Command::Disk(settings) => bench("disk", &settings, run_disk),
         Command::Store(settings) => bench("store", &settings, run_store),
+        Command::Restart(settings) => bench("restart", &settings, run_restart),
         Command::All(settings) => {
             for (name, run) in benches() {
                 let json = settings
@@ -109,11 +115,12 @@ fn dispatch(command: Command) -> Result<()> {
 
 type Bench = fn(&Settings, Duration) -> Result<Value>;
 
-fn benches() -> [(&'static str, Bench); 3] {
+fn benches() -> [(&'static str, Bench); 4] {
     [
         ("keccak", run_keccak),
         ("disk", run_disk),
         ("store", run_store),
+        ("restart", run_restart),
     ]
 }
 
@@ -158,6 +165,10 @@ fn run_disk(settings: &Settings, span: Duration) -> Result<Value> {
         span,
         settings.rounds,
     )?)
+}
+
+fn run_restart(settings: &Settings, _: Duration) -> Result<Value> {
+    restart::run(&settings.dir, &settings.records)
 }
 
 fn shown(figures: &[Figure]) -> Result<Value> {
@@ -258,6 +269,7 @@ mod tests {
         let scratch = Scratch::new("results").unwrap();
         let json = scratch.path().join("deep/disk.json");
         let settings = Settings {
+            records: Vec::new(),
             dir: scratch.path().to_owned(),
             json: Some(json.clone()),
             seconds: 0.002,
