@@ -97,6 +97,14 @@ mod tests {
         assert!(lock(dir.path()).is_ok());
     }
 
+    /// A disk without a free byte does not keep a node from its data: the pid is only for people.
+    #[test]
+    fn no_byte_for_the_pid() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", dir.path().join("LOCK")).unwrap();
+        assert!(lock(dir.path()).is_ok());
+    }
+
     /// A port that is taken is named, with a way out.
     #[test]
     fn one_node_per_port() {
