@@ -85,7 +85,10 @@ fn remember(wakers: &mut Vec<Waker>, waker: &Waker) {
 /// A bell: whoever waits is woken by the next ring; a ring without a waiter is kept for one.
 #[derive(Default)]
 pub struct Bell {
+    /// Rung since the last wait ended.
     rung: Cell<bool>,
+    /// Rings so far: tells everyone who waits, not only the first to be polled.
+    rings: Cell<u64>,
     wakers: RefCell<Vec<Waker>>,
 }
 
@@ -93,15 +96,18 @@ impl Bell {
     /// Wakes everyone who waits.
     pub fn ring(&self) {
         self.rung.set(true);
+        self.rings.set(self.rings.get() + 1);
         for waker in self.wakers.take() {
             waker.wake();
         }
     }
 
-    /// Waits for a ring since the last wait.
+    /// Waits for a ring since the last wait. May end without one, so callers look at what they
+    /// wait for.
     pub fn wait(&self) -> impl Future<Output = ()> + '_ {
-        poll_fn(|cx| {
-            if self.rung.replace(false) {
+        let before = self.rings.get();
+        poll_fn(move |cx| {
+            if self.rung.replace(false) || self.rings.get() != before {
                 return Poll::Ready(());
             }
             remember(&mut self.wakers.borrow_mut(), cx.waker());
