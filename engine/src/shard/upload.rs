@@ -194,10 +194,7 @@ impl<W: World> Shard<W> {
 
     /// Makes a chunk or group durable.
     pub(crate) async fn part(self: Rc<Self>, head: PartHead, payload: Bytes) -> Result<()> {
-        match self.sessions.borrow_mut().get_mut(&head.blob) {
-            Some(session) => session.in_flight += 1,
-            None => return Err(Error::Closing),
-        }
+        self.enter(head.blob)?;
         let draft = Draft {
             kind: head.kind,
             flags: 0,
@@ -212,16 +209,44 @@ impl<W: World> Shard<W> {
             .append(draft, Need::Blob)
             .await
             .map(|durable| durable.apply());
-        if let Some(session) = self.sessions.borrow_mut().get_mut(&head.blob) {
-            session.in_flight -= 1;
-        }
-        self.end_session(head.blob);
+        self.leave(head.blob);
         result
     }
 
-    /// Binds a blob whose chunks and groups are durable to its root.
+    /// A record of a session is on its way: until it is there, the session lasts.
+    fn enter(&self, blob: u64) -> Result<()> {
+        match self.sessions.borrow_mut().get_mut(&blob) {
+            Some(session) => session.in_flight += 1,
+            None => return Err(Error::Closing),
+        }
+        Ok(())
+    }
+
+    fn leave(&self, blob: u64) {
+        if let Some(session) = self.sessions.borrow_mut().get_mut(&blob) {
+            session.in_flight -= 1;
+        }
+        self.end_session(blob);
+    }
+
+    /// Binds a blob whose chunks and groups are durable to its root. If its writer goes meanwhile,
+    /// its parts stay until this is done.
     pub(crate) async fn finish(
         self: Rc<Self>,
+        blob: u64,
+        root: Root,
+        size: u64,
+        roots: Vec<Root>,
+        expiry: u32,
+    ) -> Result<Stored> {
+        self.enter(blob)?;
+        let result = self.bind(blob, root, size, roots, expiry).await;
+        self.leave(blob);
+        result
+    }
+
+    async fn bind(
+        self: &Rc<Self>,
         blob: u64,
         root: Root,
         size: u64,
