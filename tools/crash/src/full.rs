@@ -1,5 +1,6 @@
-//! `crash full`: a small filesystem, filled until the node refuses, then to its very last byte by
-//! a stranger's file; reads, proofs and deletes go on; freed; filled again; restarted full.
+//! `crash full`: a small filesystem, filled until the node refuses, where reads, proofs and deletes
+//! go on; restarted full; filled to its very last byte by a stranger's file, and restarted; freed
+//! by deletes; filled again; restarted full again.
 
 use std::{
     fs::{self, File},
@@ -42,7 +43,21 @@ struct Fill<'a> {
     dice: Noise,
     ledgers: Vec<Ledger>,
     tally: Tally,
+    phases: Phases,
     image: Image,
+}
+
+/// What the phases of a run measured.
+#[derive(Clone, Copy, Debug, Default)]
+struct Phases {
+    /// Bytes stored when the node refused, both times.
+    filled: [u64; 2],
+    /// Deletes tried with not one byte free, and how many of them were refused with 507.
+    starved_deletes: [u64; 2],
+    /// Bytes deleted to make room.
+    freed: u64,
+    /// From the last delete to the first put that was taken.
+    again: Duration,
 }
 
 /// Fills, frees and fills again a filesystem of `size` bytes.
@@ -53,66 +68,32 @@ pub fn run(setup: &Setup, size: u64, mounter: Mounter) -> Outcome<Report> {
         dice: Noise::new(setup.seed),
         ledgers: kill::ledgers(setup, CLIENTS)?,
         tally: Tally::default(),
+        phases: Phases::default(),
         image: Image::new(setup.dir(), size, mounter)?,
     };
     let store = fill.image.path().join("store");
-    let stranger = fill.image.path().join("stranger");
     let node = Node::start(setup, &store)?;
     let backend = node.backend.clone();
-    let first = fill.fill(&node, "filled")?;
+    fill.phases.filled[0] = fill.fill(&node, "filled")?;
     fill.check(&node)?;
-    fill.delete_some(&node.client(), 1)?;
+    fill.delete_some(&node.client())?;
 
-    // Another program takes what the node left: not one byte is free.
-    let stolen = take_all(&stranger)?;
-    setup.tell(&format!("a stranger took the last {stolen} bytes"));
-    fill.check(&node)?;
-    fill.delete_some(&node.client(), 2)?;
-    node.kill()?;
-    let node = Node::start(setup, &store)?;
-    fill.tally.ready(&node);
-    setup.tell("killed and started again with 0 bytes free");
-    fill.check(&node)?;
+    let node = fill.restart(node, &store)?;
+    setup.tell("killed and started again while full");
     refused(&node.client(), &mut fill.dice)?;
-    fill.delete_some(&node.client(), 2)?;
-    fs::remove_file(&stranger).map_err(Failure::machine("the stranger's file"))?;
+    fill.delete_some(&node.client())?;
 
-    // The node's own deletes give space back while it runs.
-    let freed = fill.free_half(&node.client())?;
-    let again = fill.wait_for_space(&node.client())?;
+    let node = fill.starve(node, &store)?;
+    fill.phases.freed = fill.free_half(&node.client())?;
+    fill.phases.again = fill.wait_for_space(&node.client())?;
     fill.check(&node)?;
-    let second = fill.fill(&node, "filled again")?;
-    node.kill()?;
-    let node = Node::start(setup, &store)?;
-    fill.tally.ready(&node);
-    fill.check(&node)?;
-    node.kill()?;
+    fill.phases.filled[1] = fill.fill(&node, "filled again")?;
+    fill.restart(node, &store)?.kill()?;
     fill.image.unmount()?;
     fill.tally.counts = kill::counts(&fill.ledgers);
-    let mut json = fill.tally.json();
-    json["filesystem_bytes"] = json!(size);
-    json["filesystem"] = json!(name_of(mounter));
-    json["backend"] = json!(backend);
-    json["filled_bytes"] = json!([first, second]);
-    json["freed_bytes"] = json!(freed);
-    json["space_again_ms"] = json!(u64::try_from(again.as_millis()).unwrap_or(u64::MAX));
-    json["seed"] = json!(setup.seed);
-    let text = format!(
-        "{} MiB of {} filled twice, on {backend}, in {} s (seed {})\n\
-         full    refused with 507 and {FULL} at {} MiB, then at {} MiB; {} refusals\n\
-         freed   {} MiB by deletes; puts worked again after {} ms, without a restart\n{}",
-        size >> 20,
-        name_of(mounter),
-        began.elapsed().as_secs(),
-        setup.seed,
-        first >> 20,
-        second >> 20,
-        fill.tally.counts.refused_full,
-        freed >> 20,
-        again.as_millis(),
-        fill.tally.text()
-    );
-    Ok(Report { json, text })
+    let seconds = began.elapsed().as_secs();
+    let place = format!("{} MiB of {}", size >> 20, name_of(mounter));
+    Ok(fill.report(&place, &backend, seconds))
 }
 
 fn name_of(mounter: Mounter) -> &'static str {
@@ -132,7 +113,7 @@ impl Fill<'_> {
         let client = node.client();
         kill::wait_for_load(&client, &mut self.ledgers, self.dice.draw(), shape)?;
         refused(&client, &mut self.dice)?;
-        let bytes = self.ledgers.iter().map(Ledger::live_bytes).sum();
+        let bytes = self.ledgers.iter().map(Ledger::durable_bytes).sum();
         let free = self.image.free()?;
         self.setup.tell(&format!(
             "{what}: {} MiB stored, {} MiB free",
@@ -149,18 +130,66 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Deletes some blobs of each ledger: on a full disk too.
-    fn delete_some(&mut self, client: &Client, each: usize) -> Outcome<u64> {
-        let mut freed = 0;
-        for ledger in &mut self.ledgers {
-            for index in ledger.all(|state| state == State::Stored).iter().take(each) {
-                freed += delete(client, ledger, *index)?;
-            }
-        }
-        Ok(freed)
+    /// SIGKILL, start, compare everything.
+    fn restart(&mut self, node: Node, store: &Path) -> Outcome<Node> {
+        node.kill()?;
+        let node = Node::start(self.setup, store)?;
+        self.tally.ready(&node);
+        self.check(&node)?;
+        Ok(node)
     }
 
-    /// Deletes every second blob and every upload.
+    /// Another program takes what the node left, its reserve too. The node reads, proves and
+    /// restarts with not one byte free; it may refuse deletes, but must say so.
+    fn starve(&mut self, node: Node, store: &Path) -> Outcome<Node> {
+        let stranger = self.image.path().join("stranger");
+        let taken = take_all(&stranger)?;
+        self.setup
+            .tell(&format!("a stranger took the last {taken} bytes"));
+        self.check(&node)?;
+        self.try_deletes(&node.client())?;
+        let node = self.restart(node, store)?;
+        refused(&node.client(), &mut self.dice)?;
+        self.try_deletes(&node.client())?;
+        self.check(&node)?;
+        fs::remove_file(&stranger).map_err(Failure::machine("the stranger's file"))?;
+        Ok(node)
+    }
+
+    /// Deletes a blob of each ledger: that must work on a full disk too.
+    fn delete_some(&mut self, client: &Client) -> Outcome<()> {
+        for ledger in &mut self.ledgers {
+            if let Some(index) = ledger.all(|state| state == State::Stored).first() {
+                delete(client, ledger, *index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes that may be refused for want of space; then the blob must still be there.
+    fn try_deletes(&mut self, client: &Client) -> Outcome<()> {
+        for ledger in &mut self.ledgers {
+            let Some(index) = ledger.all(|state| state == State::Stored).first().copied() else {
+                continue;
+            };
+            self.phases.starved_deletes[0] += 1;
+            ledger.set(index, State::Leaving)?;
+            match client.delete(ledger.entries[index].root) {
+                Ok(()) => {
+                    ledger.set(index, State::Gone)?;
+                    ledger.counts.deletes += 1;
+                }
+                Err(trouble) if trouble.is(FULL) => {
+                    ledger.set(index, State::Stored)?;
+                    self.phases.starved_deletes[1] += 1;
+                }
+                Err(trouble) => return Err(unexpected("a delete without a free byte", &trouble)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes every second blob; the bytes that this frees.
     fn free_half(&mut self, client: &Client) -> Outcome<u64> {
         let mut freed = 0;
         for ledger in &mut self.ledgers {
@@ -169,6 +198,34 @@ impl Fill<'_> {
             }
         }
         Ok(freed)
+    }
+
+    fn report(&self, place: &str, backend: &str, seconds: u64) -> Report {
+        let phases = &self.phases;
+        let ([first, second], [tried, refused]) = (phases.filled, phases.starved_deletes);
+        let again_ms = u64::try_from(phases.again.as_millis()).unwrap_or(u64::MAX);
+        let mut json = self.tally.json();
+        json["filesystem"] = json!(place);
+        json["backend"] = json!(backend);
+        json["filled_bytes"] = json!([first, second]);
+        json["freed_bytes"] = json!(phases.freed);
+        json["space_again_ms"] = json!(again_ms);
+        json["starved_deletes"] = json!({ "tried": tried, "refused": refused });
+        json["seed"] = json!(self.setup.seed);
+        json["seconds"] = json!(seconds);
+        let text = format!(
+            "{place} filled twice, on {backend}, in {seconds} s (seed {})\n\
+             full    507 and {FULL} at {} MiB, then at {} MiB; {} refusals\n\
+             starved with 0 bytes free: restarted, all read; {refused} of {tried} deletes refused with 507\n\
+             freed   {} MiB by deletes; puts worked again after {again_ms} ms, without a restart\n{}",
+            self.setup.seed,
+            first >> 20,
+            second >> 20,
+            self.tally.counts.refused_full,
+            phases.freed >> 20,
+            self.tally.text()
+        );
+        Report { json, text }
     }
 
     /// Puts until one is taken.

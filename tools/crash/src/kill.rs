@@ -5,7 +5,8 @@
 //! restarts are killed too, before they are done.
 
 use std::{
-    thread,
+    sync::atomic::Ordering::SeqCst,
+    thread::{self, Scope, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -121,24 +122,12 @@ pub fn under_load<T>(
 ) -> Outcome<T> {
     let signals = Signals::default();
     thread::scope(|scope| {
-        let threads: Vec<_> = (seed..)
-            .zip(ledgers)
-            .map(|(seed, ledger)| {
-                let load = Load::new(client.clone(), ledger, seed, &signals, shape);
-                scope.spawn(move || load.run())
-            })
-            .collect();
+        let clients = spawn_clients(scope, client, ledgers, seed, &signals, shape);
         let acted = act(&signals);
         // Also where `act` failed: the scope waits for every thread.
-        signals
-            .over
-            .store(true, std::sync::atomic::Ordering::SeqCst);
-        for thread in threads {
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        acted
+        signals.over.store(true, SeqCst);
+        // What a client saw explains what `act` then ran into.
+        join(clients).and(acted)
     })
 }
 
@@ -150,19 +139,30 @@ pub fn wait_for_load(
     shape: Shape,
 ) -> Outcome<()> {
     let signals = Signals::default();
-    thread::scope(|scope| {
-        let threads: Vec<_> = (seed..)
-            .zip(ledgers)
-            .map(|(seed, ledger)| {
-                let load = Load::new(client.clone(), ledger, seed, &signals, shape);
-                scope.spawn(move || load.run())
-            })
-            .collect();
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended
-            .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    thread::scope(|scope| join(spawn_clients(scope, client, ledgers, seed, &signals, shape)))
+}
+
+fn spawn_clients<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    client: &Client,
+    ledgers: &'scope mut [Ledger],
+    seed: u64,
+    signals: &'scope Signals,
+    shape: Shape,
+) -> Vec<ScopedJoinHandle<'scope, Outcome<()>>> {
+    let loads = (seed..)
+        .zip(ledgers)
+        .map(|(seed, ledger)| Load::new(client.clone(), ledger, seed, signals, shape));
+    loads.map(|load| scope.spawn(move || load.run())).collect()
+}
+
+fn join(clients: Vec<ScopedJoinHandle<'_, Outcome<()>>>) -> Outcome<()> {
+    for client in clients {
+        client
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    }
+    Ok(())
 }
 
 /// The sum over all ledgers.
@@ -202,9 +202,7 @@ pub fn run(setup: &Setup, cycles: u32) -> Outcome<Report> {
         let client = node.client();
         under_load(&client, &mut ledgers, dice.draw(), shape, |signals| {
             setup.sleep(span)?;
-            signals
-                .going
-                .store(true, std::sync::atomic::Ordering::SeqCst);
+            signals.going.store(true, SeqCst);
             node.kill()
         })?;
         tally.counts = counts(&ledgers);

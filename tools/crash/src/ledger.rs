@@ -169,6 +169,16 @@ impl Ledger {
             .collect()
     }
 
+    /// Bytes that are acknowledged as durable now.
+    pub fn durable_bytes(&self) -> u64 {
+        let durable = self.entries.iter().map(|entry| match entry.state {
+            State::Stored => entry.size,
+            State::Upload { acked, .. } => acked,
+            _ => 0,
+        });
+        durable.sum()
+    }
+
     /// Bytes of everything that is there or may be.
     pub fn live_bytes(&self) -> u64 {
         let live = self.entries.iter().filter(|entry| entry.is_live());
