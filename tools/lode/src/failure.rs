@@ -167,7 +167,7 @@ mod tests {
                 507 => Exit::DiskFull,
                 422 if code.name == "LODE0014" => Exit::NotVerified,
                 500 if code.name == "LODE0040" => Exit::NotVerified,
-                408 | 409 | 503 => Exit::Unavailable,
+                408 | 409 | 503 if code.retry_after.is_some() => Exit::Unavailable,
                 _ => Exit::Other,
             };
             assert_eq!(failure.exit, want, "{code:?}");

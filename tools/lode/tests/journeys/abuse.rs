@@ -205,10 +205,6 @@ fn two_hundred() {
 
 /// The same with a thousand.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "takes a release build: cargo test --release -p lode"
-)]
 fn a_thousand() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let raised = rustix::process::Rlimit {
