@@ -148,7 +148,10 @@ impl Footer {
             if entry.at < at || entry.at > self.end || entry.header.sequence <= sequence {
                 return false;
             }
-            at = entry.at + entry.header.total_len();
+            let Some(end) = entry.at.checked_add(entry.header.total_len()) else {
+                return false;
+            };
+            at = end;
             sequence = entry.header.sequence;
         }
         at <= self.end
