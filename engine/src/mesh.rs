@@ -5,7 +5,7 @@
 
 use std::{any::Any, sync::Arc};
 
-use async_channel::{Receiver, Sender, bounded};
+use async_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::{Error, Result, format::superblock::Superblock};
 
@@ -14,6 +14,39 @@ const MAILBOX: usize = 1024;
 
 /// What runs on the receiving executor.
 pub(crate) type Letter = Box<dyn FnOnce(&dyn Any) + Send>;
+
+/// A writer's hold on an upload of a shard. However it ends, in an upload that is dropped or in an
+/// answer that nobody waits for any more, the shard is told.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    /// The shard.
+    pub shard: u16,
+    /// The upload's blob number.
+    pub blob: u64,
+    to: Sender<Release>,
+}
+
+/// A lease has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Release {
+    pub shard: u16,
+    pub blob: u64,
+}
+
+impl Lease {
+    /// A hold on upload `blob` of `shard`; `to` leads to its executor.
+    pub(crate) fn new(shard: u16, blob: u64, to: Sender<Release>) -> Lease {
+        Lease { shard, blob, to }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Lease { shard, blob, .. } = *self;
+        // An executor that has ended has forgotten its uploads as well.
+        let _ended = self.to.try_send(Release { shard, blob });
+    }
+}
 
 /// The mailboxes of all executors; made before they start, cloned to each of them.
 #[derive(Clone)]
@@ -24,6 +57,8 @@ pub struct Mesh {
 
 struct Mailbox {
     letters: (Sender<Letter>, Receiver<Letter>),
+    /// One for each upload that is being written at most: bounded by those.
+    releases: (Sender<Release>, Receiver<Release>),
     /// The superblock, then whether every executor has started.
     start: (Sender<Result<Superblock>>, Receiver<Result<Superblock>>),
 }
@@ -33,6 +68,7 @@ impl Mesh {
     pub fn new(executors: usize) -> Self {
         let mailbox = |_| Mailbox {
             letters: bounded(MAILBOX),
+            releases: unbounded(),
             start: bounded(2),
         };
         Mesh {
@@ -56,9 +92,14 @@ impl Mesh {
             .map_err(|_| Error::Closing)
     }
 
-    /// Sends a letter that nobody waits for, unless the mailbox is closed.
-    pub(crate) fn sender(&self, executor: usize) -> Sender<Letter> {
-        self.boxes[executor].letters.0.clone()
+    /// Where the leases of an executor's shards end.
+    pub(crate) fn releases_to(&self, executor: usize) -> Sender<Release> {
+        self.boxes[executor].releases.0.clone()
+    }
+
+    /// Leases of an executor's shards that have ended.
+    pub(crate) fn releases(&self, executor: usize) -> Receiver<Release> {
+        self.boxes[executor].releases.1.clone()
     }
 
     /// Letters to an executor.

@@ -20,7 +20,7 @@ use lode_world::{Queue, World};
 
 use crate::{
     Error, Result, Root, mend,
-    mesh::{Letter, Mesh},
+    mesh::{Letter, Mesh, Release},
     shard::{Shard, open::Setup},
     space::Space,
     stats::Stats,
@@ -210,6 +210,10 @@ impl<W: World> Store<W> {
         world.spawn(
             Queue::Serve,
             read_letters(Rc::clone(&local), mesh.letters(index)),
+        );
+        world.spawn(
+            Queue::Serve,
+            read_releases(Rc::clone(&local), mesh.releases(index)),
         );
         let inner = Inner {
             shards: superblock.shards,
@@ -513,24 +517,9 @@ impl<W: World> Store<W> {
         answer.recv().await.map_err(|_| Error::Closing)
     }
 
-    /// Runs a short job on the executor of a shard, later; for destructors.
-    pub(crate) fn tell(&self, shard: u16, job: impl FnOnce(&Shard<W>) + Send + 'static) {
-        if let Some(shard) = self.0.local.shards.get(&shard) {
-            return job(shard);
-        }
-        let letter: Letter = Box::new(move |local: &dyn Any| {
-            let local = local
-                .downcast_ref::<Local<W>>()
-                .expect("all executors of a mesh run one world");
-            if let Some(shard) = local.shards.get(&shard) {
-                job(shard);
-            }
-        });
-        let sender = self.0.mesh.sender(self.executor_of(shard));
-        self.0.world.spawn(Queue::Serve, async move {
-            // An executor that has ended has forgotten its uploads as well.
-            drop(sender.send(letter).await);
-        });
+    /// Where a lease on an upload of a shard ends.
+    pub(crate) fn releases_to(&self, shard: u16) -> async_channel::Sender<Release> {
+        self.0.mesh.releases_to(self.executor_of(shard))
     }
 
     fn executor_of(&self, shard: u16) -> usize {
@@ -572,5 +561,14 @@ async fn open_shards<W: World>(
 async fn read_letters<W: World>(local: Rc<Local<W>>, letters: async_channel::Receiver<Letter>) {
     while let Ok(letter) = letters.recv().await {
         letter(&*local);
+    }
+}
+
+/// Ends the sessions whose leases have ended.
+async fn read_releases<W: World>(local: Rc<Local<W>>, releases: async_channel::Receiver<Release>) {
+    while let Ok(Release { shard, blob }) = releases.recv().await {
+        if let Some(shard) = local.shards.get(&shard) {
+            shard.release(blob);
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         manifest::{self, GROUP},
         record::Kind,
     },
+    mesh::Lease,
     pool::ChunkBuf,
     shard::upload::{Begun, PartHead, Start, group_part},
     store::{Store, Stored, Terms},
@@ -44,7 +45,7 @@ pub struct Upload<W: World> {
     terms: Terms,
     declared: Option<(Root, u64)>,
     /// Set once the first chunk is sent, or from the start for a declared root.
-    session: Option<Session<W>>,
+    session: Option<Lease>,
     chunk: Option<ChunkBuf>,
     chunk_len: usize,
     hasher: BlobHasher,
@@ -58,21 +59,6 @@ pub struct Upload<W: World> {
     /// Chunk roots of the group that is not complete.
     roots: Vec<Root>,
     failed: Option<Error>,
-}
-
-/// Which upload of which shard; released when dropped.
-struct Session<W: World> {
-    store: Store<W>,
-    shard: u16,
-    blob: u64,
-}
-
-impl<W: World> Drop for Session<W> {
-    fn drop(&mut self) {
-        let blob = self.blob;
-        self.store
-            .tell(self.shard, move |shard| shard.release(blob));
-    }
 }
 
 impl<W: World> Upload<W> {
@@ -125,30 +111,27 @@ impl<W: World> Upload<W> {
         upload.declared = Some((root, size));
         if size > CHUNK {
             let (home, expiry) = (upload.store.home(&root), terms.epoch());
+            let to = upload.store.releases_to(home);
             match upload
                 .store
-                .on(home, move |shard| shard.resume(root, size, expiry))
+                .on(home, move |shard| shard.resume(root, size, expiry, to))
                 .await??
             {
                 Begun::Stored(stored) => return Ok(Resumed::Stored(stored)),
-                Begun::Start(start) => upload.begin(home, start),
+                Begun::Start(start) => upload.begin(start),
             }
         }
         Ok(Resumed::Upload(Box::new(upload)))
     }
 
     /// Takes over what is durable of an earlier attempt.
-    fn begin(&mut self, shard: u16, start: Start) {
+    fn begin(&mut self, start: Start) {
         let Start {
-            blob,
+            lease,
             groups,
             chunks,
         } = start;
-        self.session = Some(Session {
-            store: self.store.clone(),
-            shard,
-            blob,
-        });
+        self.session = Some(lease);
         for root in &groups {
             self.hasher
                 .push_run_root(GROUP, *root)
@@ -367,18 +350,12 @@ impl<W: World> Upload<W> {
         Ok(())
     }
 
-    async fn session(&mut self) -> Result<&Session<W>> {
+    async fn session(&mut self) -> Result<&Lease> {
         if self.session.is_none() {
             let (shard, expiry) = (self.store.near(), self.terms.epoch());
-            let start = self
-                .store
-                .on(shard, move |shard| shard.begin(expiry))
-                .await??;
-            self.session = Some(Session {
-                store: self.store.clone(),
-                shard,
-                blob: start.blob,
-            });
+            let to = self.store.releases_to(shard);
+            let begun = self.store.on(shard, move |shard| shard.begin(expiry, to));
+            self.session = Some(begun.await??);
         }
         Ok(self.session.as_ref().expect("it was just made"))
     }

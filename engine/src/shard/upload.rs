@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use async_channel::Sender;
 use bytes::Bytes;
 use lode_proofs::fold_roots;
 use lode_world::World;
@@ -17,6 +18,7 @@ use crate::{
         manifest::{self, GROUP},
         record::Kind,
     },
+    mesh::{Lease, Release},
     space::Need,
     store::{Stored, UploadInfo},
     wait::KeyGuard,
@@ -34,10 +36,10 @@ pub(crate) struct Session {
 }
 
 /// Where an upload begins.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Start {
-    /// Its blob number.
-    pub blob: u64,
+    /// The hold on it.
+    pub lease: Lease,
     /// Roots of the complete groups that are durable.
     pub groups: Vec<Root>,
     /// Roots of the durable whole chunks after them, without a gap.
@@ -65,15 +67,11 @@ pub(crate) struct PartHead {
 
 impl<W: World> Shard<W> {
     /// Begins an upload of unknown root.
-    pub(crate) async fn begin(self: Rc<Self>, expiry: u32) -> Result<Start> {
+    pub(crate) async fn begin(self: Rc<Self>, expiry: u32, to: Sender<Release>) -> Result<Lease> {
         self.admit(expiry)?;
         let blob = self.next_blob();
         self.sessions.borrow_mut().insert(blob, Session::default());
-        Ok(Start {
-            blob,
-            groups: Vec::new(),
-            chunks: Vec::new(),
-        })
+        Ok(Lease::new(self.id, blob, to))
     }
 
     /// Begins or resumes the upload of a declared root.
@@ -82,16 +80,14 @@ impl<W: World> Shard<W> {
         root: Root,
         size: u64,
         expiry: u32,
+        to: Sender<Release>,
     ) -> Result<Begun> {
         if let Some(stored) = self.existing(root, size, expiry)? {
             Rc::clone(&self).drop_idle(root).await;
             return Ok(Begun::Stored(stored));
         }
         self.admit(expiry)?;
-        let writer = self
-            .writers
-            .try_lock(root)
-            .ok_or(Error::UploadBusy { root })?;
+        let writer = self.writer(root).await?;
         let known = self.catalog.borrow().declared.get(&root).copied();
         let blob = match known {
             Some(blob) => self.same_size(blob, size)?,
@@ -102,7 +98,20 @@ impl<W: World> Shard<W> {
             ..Session::default()
         };
         self.sessions.borrow_mut().insert(blob, session);
-        Ok(Begun::Start(self.start(blob, size, expiry).await?))
+        let lease = Lease::new(self.id, blob, to);
+        Ok(Begun::Start(self.start(lease, size, expiry).await?))
+    }
+
+    /// The right to write the upload of a root. Whoever had it a moment ago may have gone without
+    /// this shard having heard of it.
+    async fn writer(&self, root: Root) -> Result<KeyGuard<Root>> {
+        if let Some(writer) = self.writers.try_lock(root) {
+            return Ok(writer);
+        }
+        self.world.breathe().await;
+        self.writers
+            .try_lock(root)
+            .ok_or(Error::UploadBusy { root })
     }
 
     fn same_size(&self, blob: u64, size: u64) -> Result<u64> {
@@ -138,7 +147,8 @@ impl<W: World> Shard<W> {
 
     /// What is durable of an upload. A group whose record a crash kept from being written is
     /// written now, from the chunk roots.
-    async fn start(self: &Rc<Self>, blob: u64, size: u64, expiry: u32) -> Result<Start> {
+    async fn start(self: &Rc<Self>, lease: Lease, size: u64, expiry: u32) -> Result<Start> {
+        let blob = lease.blob;
         let prefix = self
             .catalog
             .borrow()
@@ -174,7 +184,7 @@ impl<W: World> Shard<W> {
             .get(&blob)
             .map(|upload| upload.roots.range(rest).map(|(_, root)| *root).collect());
         Ok(Start {
-            blob,
+            lease,
             groups,
             chunks: chunks.unwrap_or_default(),
         })
