@@ -10,6 +10,7 @@ use lode_world::{World, sim::SimWorld};
 
 use crate::{
     dice::Dice,
+    life::within,
     model::{Model, Span},
     plan::Profile,
     shelf::{Blob, CHUNK},
@@ -71,7 +72,22 @@ impl Client {
                 return;
             }
             let act = self.dice.weighted(&ACTS);
-            self.act(act).await;
+            if self.dice.percent(6) {
+                self.act_cut_short(act).await;
+            } else {
+                self.act(act).await;
+            }
+        }
+    }
+
+    /// Goes away in the middle of what it asked for, as a lost connection does: the answer is never
+    /// heard, and what was asked for may happen or not.
+    async fn act_cut_short(&mut self, act: Act) {
+        let world = self.store.world().clone();
+        let span = Duration::from_micros(self.dice.within(1..=3000));
+        if within(&world, span, self.act(act)).await.is_none() {
+            self.count("cut short");
+            self.note(|| format!("{act:?} is cut short"));
         }
     }
 

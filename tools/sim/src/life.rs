@@ -137,7 +137,16 @@ pub async fn live(
         let acts = life.acts;
         async move { client.run(acts).await }
     });
-    all(world, clients.collect()).await;
+    let clients = clients.collect();
+    if life.closes && dice.percent(30) {
+        let (world, stores, model) = (world.clone(), stores.to_vec(), Rc::clone(model));
+        let pause = Duration::from_micros(dice.within(1..=50_000));
+        world.clone().spawn(Queue::Serve, async move {
+            world.sleep(pause).await;
+            close_all(&world, &stores, &model).await;
+        });
+    }
+    all(world, clients).await;
     if life.closes && model.borrow().failure().is_none() {
         close_all(world, stores, model).await;
     }

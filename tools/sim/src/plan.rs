@@ -179,7 +179,7 @@ impl Plan {
             scrub_rate: dice.weighted(&[(3, 0_u64), (1, 8 << 20)]),
             reserve_percent,
             blobs: palette(profile, &mut dice),
-            lives: dice.within(1..=4),
+            lives: dice.within(1..=5),
             dice,
         }
     }
@@ -188,7 +188,7 @@ impl Plan {
 /// A handful of blobs, so that clients meet at the same roots.
 fn palette(profile: Profile, dice: &mut Dice) -> Vec<Blob> {
     let shelf = Shelf::get();
-    let bulky = profile == Profile::Full || dice.percent(10);
+    let bulky = profile == Profile::Full || dice.percent(15);
     let mut blobs: Vec<Blob> = Vec::new();
     let mut add = |from: &[Blob], count: u64, dice: &mut Dice| {
         for _ in 0..count {

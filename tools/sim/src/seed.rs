@@ -108,7 +108,7 @@ impl Course {
         let life = Life {
             executors: self.dice.index(3) + 1,
             clients: self.dice.index(5) + 1,
-            acts: self.dice.within(2..=14),
+            acts: self.dice.within(2..=20),
             looks: self.dice.percent(50),
             closes: self.plan.profile == Profile::Spare
                 || self.plan.profile == Profile::Spot
