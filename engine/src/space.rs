@@ -72,11 +72,16 @@ impl<W: World> Space<W> {
 
     /// Refuses a client's bytes when a segment of `len` bytes would eat into the reserve.
     pub async fn allow(&self, need: Need, len: u64) -> Result<()> {
-        let space = self.look().await?;
-        if need == Need::Blob && space.free < self.reserve().saturating_add(len) {
+        if self.short(len).await? && need == Need::Blob {
             return Err(self.refuse());
         }
         Ok(())
+    }
+
+    /// Whether `len` more bytes would eat into the reserve.
+    pub async fn short(&self, len: u64) -> Result<bool> {
+        let space = self.look().await?;
+        Ok(space.free < self.reserve().saturating_add(len))
     }
 
     /// Refuses a client's bytes while the last look saw a full disk.

@@ -39,6 +39,10 @@ pub struct Supply<W: World> {
 /// Recycled files that a shard keeps; more are removed so that the filesystem sees the space.
 const FREE_MAX: usize = 4;
 
+/// Recycled files that it keeps where new blobs are refused for want of space: enough to write
+/// tombstones and to compact, and no more, because a refusal looks at the filesystem alone.
+const FREE_WHEN_SHORT: usize = 1;
+
 impl<W: World> Supply<W> {
     /// A supply for the shard in `dir`, whose next segment is number `next`.
     pub fn new(
@@ -175,9 +179,14 @@ impl<W: World> Supply<W> {
     /// Takes a file that holds no records.
     pub async fn discard(&self, path: &std::path::Path, number: u32, whole: bool) -> Result<()> {
         let disk = self.world.disk();
-        if !whole || self.free.borrow().len() >= FREE_MAX {
+        let limit = self.free_limit().await?;
+        if !whole || self.free.borrow().len() >= limit {
             disk.remove(path).await.map_err(Error::io(path))?;
-            return disk.sync_dir(&self.dir).await.map_err(Error::io(&self.dir));
+            disk.sync_dir(&self.dir)
+                .await
+                .map_err(Error::io(&self.dir))?;
+            // Refusals end as soon as there is room again.
+            return self.space.look().await.map(drop);
         }
         let free = self.dir.join(format!("free-{number:010}"));
         disk.rename(path, &free).await.map_err(Error::io(path))?;
@@ -188,9 +197,18 @@ impl<W: World> Supply<W> {
         Ok(())
     }
 
+    /// How many recycled files may be kept now.
+    async fn free_limit(&self) -> Result<usize> {
+        match self.space.short(self.segment_len).await? {
+            true => Ok(FREE_WHEN_SHORT),
+            false => Ok(FREE_MAX),
+        }
+    }
+
     /// Takes a `free-N` file that was found at start.
     pub async fn found_free(&self, path: PathBuf, len: u64) -> Result<()> {
-        if len == self.segment_len && self.free.borrow().len() < FREE_MAX {
+        let limit = self.free_limit().await?;
+        if len == self.segment_len && self.free.borrow().len() < limit {
             self.free.borrow_mut().push_back(path);
             return Ok(());
         }
