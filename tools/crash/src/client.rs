@@ -65,6 +65,9 @@ impl Client {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            // One connection per request: a lost answer is then about this request, never about a
+            // connection that the node closed after an earlier refusal.
+            .max_idle_connections(0)
             .timeout_connect(Some(SILENCE_TIME))
             .timeout_per_read(Some(SILENCE_TIME))
             .timeout_per_write(Some(SILENCE_TIME))

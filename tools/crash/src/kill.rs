@@ -79,8 +79,8 @@ impl Tally {
         let (counts, found) = (&self.counts, &self.found);
         let (median, longest) = self.restart_ms();
         format!(
-            "acked   {} puts, {} upload pieces, {} deletes: {} MiB durable; {} reads under load compared\n\
-             checked {} blobs ({} MiB) byte for byte, {} chunk proofs, {} resumed uploads, {} deleted and gone\n\
+            "acked   {} puts, {} upload pieces, {} deletes: {} MiB durable; {} reads compared\n\
+             checked {} blobs ({} MiB) by contents, {} chunk proofs, {} resumed uploads, {} gone\n\
              restart {median} ms (median), {longest} ms (longest)\n\
              lost    0",
             counts.puts,

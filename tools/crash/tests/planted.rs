@@ -5,6 +5,7 @@
 use crash::{
     args::Common,
     check::check,
+    client::Client,
     failure::Failure,
     kill,
     ledger::{Ledger, State},
@@ -24,9 +25,13 @@ fn setup() -> Setup {
     Setup::new(&common, env!("CARGO_BIN_EXE_crash").into()).unwrap()
 }
 
-/// A stored blob of every client.
-fn stored(ledger: &Ledger) -> usize {
-    *ledger.all(|state| state == State::Stored).last().unwrap()
+/// A blob that is stored and acknowledged, whatever the load has left.
+fn stored(client: &Client, ledger: &mut Ledger, seed: u64) -> usize {
+    let (index, bytes) = ledger.add(seed, CHUNK + 9, State::Putting).unwrap();
+    let root = ledger.entries[index].root;
+    client.put(root, &bytes, true).unwrap();
+    ledger.set(index, State::Stored).unwrap();
+    index
 }
 
 /// One broken promise of each kind, all of them found and nothing else.
@@ -44,13 +49,13 @@ fn every_kind_is_found() {
         setup.sleep(std::time::Duration::from_millis(1500))
     })
     .unwrap();
+    let lost = stored(&client, &mut ledgers[0], 101);
+    let changed = stored(&client, &mut ledgers[1], 102);
+    let back = stored(&client, &mut ledgers[2], 103);
     check(&client, &mut ledgers, 1).unwrap();
 
-    let lost = stored(&ledgers[0]);
     client.delete(ledgers[0].entries[lost].root).unwrap();
-    let changed = stored(&ledgers[1]);
     ledgers[1].entries[changed].seed ^= 1;
-    let back = stored(&ledgers[2]);
     ledgers[2].set(back, State::Gone).unwrap();
     let (behind, _) = ledgers[3]
         .add(

@@ -52,7 +52,7 @@ fn power() {
 /// A full filesystem refuses, loses nothing, and takes puts again once space is freed.
 #[test]
 fn full() {
-    if let Some(result) = crash(&["full", "--size", "96"]) {
+    if let Some(result) = crash(&["full"]) {
         assert!(
             result["acked"]["refused_full"].as_u64().unwrap() > 0,
             "{result}"
