@@ -130,7 +130,8 @@ pub async fn scrubbed(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
         return fail(model, "scrub fails on a healthy disk".to_owned());
     };
     let mut broken = 0;
-    for blob in 0..model.borrow().blobs.len() {
+    let blobs = model.borrow().blobs.len();
+    for blob in 0..blobs {
         let held = model.borrow().blobs[blob].clone();
         match read_all(store, held.root, 0..held.size()).await {
             Ok(None | Some(_)) | Err(Error::Gone { .. }) => {}

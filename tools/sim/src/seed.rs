@@ -329,7 +329,7 @@ impl Course {
                 };
                 let store = &stores[0];
                 let mut list = inspect::look(store, &model, dice).await;
-                if first && !model.borrow().failure().is_some() {
+                if first && model.borrow().failure().is_none() {
                     if strict || model.borrow().profile == Profile::Spot {
                         inspect::lively(&world, store, &model, dice).await;
                     }
