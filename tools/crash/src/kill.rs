@@ -126,8 +126,13 @@ pub fn under_load<T>(
         let acted = act(&signals);
         // Also where `act` failed: the scope waits for every thread.
         signals.over.store(true, SeqCst);
-        // What a client saw explains what `act` then ran into.
-        join(clients).and(acted)
+        let ended = join(clients);
+        match acted {
+            // It took the node with it, and the clients heard that.
+            Err(Failure::Interrupted) => Err(Failure::Interrupted),
+            // What a client saw explains what `act` then ran into.
+            acted => ended.and(acted),
+        }
     })
 }
 
