@@ -35,6 +35,9 @@ pub struct Unfinished {
     pub groups: BTreeMap<u64, (Place, Root)>,
     /// Lowest sequence number of its records: what a checkpoint may not cover.
     pub first: u64,
+    /// The write of its manifest failed, and the next start may find it all the same: then its
+    /// parts have to be there.
+    pub doubt: bool,
 }
 
 /// What a resumable upload declared.
@@ -196,6 +199,11 @@ impl<F> Catalog<F> {
             }
             Kind::Abandon => {
                 self.forget(header.blob);
+                // A manifest whose write failed may have been replayed before.
+                if let Some((root, _)) = self.index.long(header.blob) {
+                    self.remove(&root);
+                    self.forget(header.blob);
+                }
                 self.bury(header, place);
             }
         }

@@ -281,7 +281,17 @@ impl<W: World> Shard<W> {
             check,
             payload,
         };
-        self.append(draft, Need::Blob).await?.apply();
+        match self.append(draft, Need::Blob).await {
+            Ok(durable) => durable.apply(),
+            Err(error) => {
+                if let Error::WriteFailed { .. } = error
+                    && let Some(upload) = self.catalog.borrow_mut().uploads.get_mut(&blob)
+                {
+                    upload.doubt = true;
+                }
+                return Err(error);
+            }
+        }
         Ok(Stored {
             root,
             size,
@@ -322,7 +332,7 @@ impl<W: World> Shard<W> {
             if catalog
                 .uploads
                 .get(&blob)
-                .is_some_and(|upload| upload.declared.is_none())
+                .is_some_and(|upload| upload.declared.is_none() && !upload.doubt)
             {
                 catalog.forget(blob);
                 self.mend.bytes_died();
