@@ -23,14 +23,23 @@ fn offset(node: &Node, location: &str) -> usize {
     head.header("upload-offset").unwrap().parse().unwrap()
 }
 
-/// Sends bytes from an offset to the end.
+/// Sends bytes from an offset on. A node may take a moment to notice that a client has gone, and
+/// calls its upload busy until then.
 fn patch(node: &Node, location: &str, at: usize, bytes: &[u8]) -> crate::house::Answer {
-    node.send(
-        "PATCH",
-        location,
-        &[("upload-offset", &at.to_string())],
-        bytes,
-    )
+    let patience = Instant::now();
+    loop {
+        let answer = patch_once(node, location, at, bytes);
+        let busy = answer.status == 409 && answer.json()["code"] == "LODE0018";
+        if !busy || patience.elapsed() > Duration::from_secs(60) {
+            return answer;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn patch_once(node: &Node, location: &str, at: usize, bytes: &[u8]) -> crate::house::Answer {
+    let offset = at.to_string();
+    node.send("PATCH", location, &[("upload-offset", &offset)], bytes)
 }
 
 /// Sends some bytes of a longer body and waits until the node has made whole chunks of them durable.
@@ -171,7 +180,7 @@ fn one_writer() {
     while offset(&node, &location) == 0 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    let answer = patch(&node, &location, offset(&node, &location), &bytes[..10]);
+    let answer = patch_once(&node, &location, offset(&node, &location), &bytes[..10]);
     answer.is_problem(409, "LODE0018");
     raw.write(&bytes[3 * CHUNK..]);
     assert_eq!(raw.answer("PATCH").status, 201);
