@@ -16,7 +16,11 @@ use crate::{
         page::{self, Kind, PAGE, PAYLOAD},
     },
     index::{Found, Long, Place},
-    log::{read::PAGE_U64, segment::State, supply::write_pages},
+    log::{
+        read::{PAGE_U64, TRIES},
+        segment::State,
+        supply::write_pages,
+    },
     shard::Shard,
 };
 
@@ -186,20 +190,50 @@ pub(crate) async fn load<W: World>(
         .mend
         .checkpoint_number
         .set(numbers.first().copied().unwrap_or(0));
-    for number in numbers {
-        let path = path(&shard.dir, number);
-        match load_one(shard, &path).await {
-            Some(covered) => {
-                shard.mend.covered.set(covered.sequence);
-                return Ok(Some(covered));
-            }
-            None => {
-                tracing::error!(path = %path.display(), "checkpoint is damaged; the log is read instead")
-            }
+    let mut found = None;
+    for number in &numbers {
+        if let Some(covered) = load_one(shard, &path(&shard.dir, *number)).await {
+            found = Some((*number, covered));
+            break;
         }
+        tracing::error!(
+            path = %path(&shard.dir, *number).display(),
+            "checkpoint cannot be read; the log is read instead"
+        );
         shard.clear_catalog();
     }
-    Ok(None)
+    // What is dropped from now on is dropped because this checkpoint does not need it; another
+    // one that comes to light later would miss it.
+    let kept = found.as_ref().map(|(number, _)| *number);
+    remove(
+        shard,
+        numbers.into_iter().filter(|number| Some(*number) != kept),
+    )
+    .await?;
+    let covered = found.map(|(_, covered)| covered);
+    let sequence = covered.as_ref().map_or(0, |covered| covered.sequence);
+    shard.mend.covered.set(sequence);
+    Ok(covered)
+}
+
+/// Removes checkpoints, for good.
+async fn remove<W: World>(
+    shard: &Rc<Shard<W>>,
+    numbers: impl IntoIterator<Item = u64>,
+) -> Result<()> {
+    let disk = shard.world.disk();
+    let mut removed = false;
+    for number in numbers {
+        let path = path(&shard.dir, number);
+        disk.remove(&path).await.map_err(Error::io(&path))?;
+        removed = true;
+    }
+    if removed {
+        disk.sync_dir(&shard.dir)
+            .await
+            .map_err(Error::io(&shard.dir))?;
+    }
+    Ok(())
 }
 
 async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered> {
@@ -215,7 +249,7 @@ async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered
     while u64::from(page) * PAGE_U64 < len {
         let at = u64::from(page) * PAGE_U64;
         let bytes = (len - at).min(256 * PAGE_U64);
-        let pages = file.read(at, usize::try_from(bytes).ok()?).await.ok()?;
+        let pages = read_often(&file, at, usize::try_from(bytes).ok()?).await?;
         let tag = match loading.tag {
             Some(tag) => tag,
             None => page::open(&pages.as_ref()[..PAGE]).ok()?.tag,
@@ -231,6 +265,16 @@ async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered
     decoder.finish().ok()?;
     loading.finish(shard)?;
     loading.covered
+}
+
+/// Reads, several times if need be.
+async fn read_often<F: File>(file: &F, at: u64, len: usize) -> Option<F::Read> {
+    for _ in 0..TRIES {
+        if let Ok(read) = file.read(at, len).await {
+            return Some(read);
+        }
+    }
+    None
 }
 
 /// A checkpoint being read.

@@ -29,6 +29,7 @@ impl<W: World> Shard<W> {
         if let Some(stored) = self.existing(root, size, expiry)? {
             return Ok(stored);
         }
+        let expiry = self.longest(&root, expiry);
         let draft = Draft {
             kind: Kind::Single,
             flags: 0,
@@ -85,6 +86,16 @@ impl<W: World> Shard<W> {
         };
         let term = |expiry: u32| if expiry == 0 { u32::MAX } else { expiry };
         !self.expired(found.expiry()) && term(found.expiry()) >= term(expiry)
+    }
+
+    /// The longer of two terms: the one asked for, and that of a blob whose delete failed. A
+    /// tombstone lasts as long as the blob, and has to outlast every record of it.
+    pub(crate) fn longest(&self, root: &Root, expiry: u32) -> u32 {
+        match self.catalog.borrow().index.get(root) {
+            Some(found) if found.expiry() == 0 || expiry == 0 => 0,
+            Some(found) => expiry.max(found.expiry()),
+            None => expiry,
+        }
     }
 
     /// The blob, if it is here for at least as long as asked.

@@ -269,6 +269,7 @@ impl<W: World> Shard<W> {
             return Ok(stored);
         }
         self.complete(blob, size)?;
+        let expiry = self.longest(&root, expiry);
         let payload = Bytes::from(manifest::encode(&roots));
         let check = *blake3::hash(&payload).as_bytes();
         let draft = Draft {
