@@ -1,7 +1,10 @@
 //! One client's load: puts of all sizes, resumable uploads, deletes, reads, in an order that its
 //! seed gives, until it is told to end or the node goes away.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    time::Duration,
+};
 
 use crate::{
     client::{Client, Progress, Trouble},
@@ -18,6 +21,10 @@ const _: () = assert!(lode_proofs::CHUNK_LEN == 256 * 1024);
 
 /// Refusals in a row after which a filesystem counts as full for all sizes.
 const FULL_AFTER: u32 = 6;
+
+/// Pauses for an upload that is still held, and how many: 2 s, what the node's Retry-After says.
+const HELD_PAUSE: Duration = Duration::from_millis(10);
+const HELD_TRIES: u32 = 200;
 
 /// What the threads of a load share.
 #[derive(Default)]
@@ -136,7 +143,7 @@ impl<'a> Load<'a> {
     fn put(&mut self, index: usize, bytes: &[u8]) -> Result<(), Stop> {
         let root = self.ledger.entries[index].root;
         let named = self.dice.chance(60);
-        match self.client.put(root, bytes, named) {
+        match patiently(|| self.client.put(root, bytes, named)) {
             Ok(()) => {
                 self.ledger.set(index, State::Stored)?;
                 self.ledger.counts.puts += 1;
@@ -156,7 +163,8 @@ impl<'a> Load<'a> {
         if !named {
             return Ok(());
         }
-        match self.client.abandon(self.ledger.entries[index].root) {
+        let root = self.ledger.entries[index].root;
+        match patiently(|| self.client.abandon(root)) {
             Err(trouble) if !trouble.is("LODE0011") => Err(trouble.into()),
             _ => Ok(()),
         }
@@ -182,7 +190,8 @@ impl<'a> Load<'a> {
             return Ok(());
         };
         let entry = self.ledger.entries[index];
-        match self.client.put(entry.root, &entry.contents(), true) {
+        let bytes = entry.contents();
+        match patiently(|| self.client.put(entry.root, &bytes, true)) {
             Ok(()) => Ok(()),
             Err(trouble) => self.refused(index, State::Stored, trouble),
         }
@@ -203,7 +212,7 @@ impl<'a> Load<'a> {
         let state = State::Upload { acked: 0, sent: 0 };
         let (index, _) = self.ledger.add(self.dice.draw(), size, state)?;
         let root = self.ledger.entries[index].root;
-        match self.client.begin(root, size) {
+        match patiently(|| self.client.begin(root, size)) {
             Ok(Progress::Upto(0)) => Ok(()),
             Ok(other) => {
                 Err(Trouble::Strange(format!("a new upload of {root} began at {other:?}")).into())
@@ -222,7 +231,7 @@ impl<'a> Load<'a> {
         let State::Upload { acked, sent } = entry.state else {
             return Ok(());
         };
-        let at = match self.client.begin(entry.root, entry.size) {
+        let at = match patiently(|| self.client.begin(entry.root, entry.size)) {
             Ok(Progress::Upto(at)) if at >= acked && at <= sent => at,
             Ok(other) => {
                 let what = format!(
@@ -241,7 +250,7 @@ impl<'a> Load<'a> {
         self.ledger.set(index, state)?;
         let bytes = entry.contents();
         let [from, to] = [at, end].map(|byte| usize::try_from(byte).unwrap_or(usize::MAX));
-        match self.client.patch(entry.root, at, &bytes[from..to]) {
+        match patiently(|| self.client.patch(entry.root, at, &bytes[from..to])) {
             Ok(progress) => self.advanced(index, at, progress).map_err(Stop::from),
             Err(trouble) => self.refused(index, state, trouble),
         }
@@ -277,7 +286,7 @@ impl<'a> Load<'a> {
             // From here on the node may have none of it.
             self.ledger.set(index, State::Upload { acked: 0, sent })?;
         }
-        match self.client.abandon(entry.root) {
+        match patiently(|| self.client.abandon(entry.root)) {
             Ok(()) => Ok(self.ledger.set(index, State::Gone)?),
             // Begun, but nothing of it was written yet.
             Err(trouble) if trouble.is("LODE0011") => Ok(self.ledger.set(index, State::Gone)?),
@@ -322,6 +331,18 @@ impl<'a> Load<'a> {
         let all = self.ledger.all(wanted);
         self.dice.index(all.len()).map(|at| all[at])
     }
+}
+
+/// Asks again while the node still holds the upload for the request before: it answers a moment
+/// before it lets go. A node that never lets go is a failure like any other.
+fn patiently<T>(ask: impl Fn() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    for _ in 0..HELD_TRIES {
+        match ask() {
+            Err(trouble) if trouble.is("LODE0018") => std::thread::sleep(HELD_PAUSE),
+            answer => return answer,
+        }
+    }
+    ask()
 }
 
 fn broken(what: String) -> Stop {
