@@ -8,7 +8,7 @@
 //! | reads past the end and writes to a full disk are `Ok` with fewer bytes | lengths are checked |
 //! | a dropped future cancels its IO, and may close the file under it | IO goes on in a task of its own |
 //! | rings die under IO in flight when an executor ends | the end waits for it |
-//! | when the preemption timer fires between polling for IO and running tasks, the executor takes its queues for empty and sleeps although tasks are ready | no queue asks for less than 10 ms, and a tick ends such a sleep |
+//! | when the preemption timer fires between polling for IO and running tasks, the executor takes its queues for empty and sleeps although tasks are ready | no queue asks for less than 10 ms, and ticks of four lengths end such a sleep, since one tick alone can be among the stuck tasks |
 //! | errors carry a type parameter and hide the number | mapped to the [`io::Error`] inside |
 //! | stream writes ignore all slices but the first | `sendmsg` on the socket |
 //! | `file_size` asks by path, stale after a rename | `fstat` |
