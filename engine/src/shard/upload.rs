@@ -269,7 +269,7 @@ impl<W: World> Shard<W> {
             return Ok(stored);
         }
         self.complete(blob, size)?;
-        let expiry = self.longest(&root, expiry);
+        let expiry = self.longest(&root, self.longest_declared(blob, expiry));
         let payload = Bytes::from(manifest::encode(&roots));
         let check = *blake3::hash(&payload).as_bytes();
         let draft = Draft {
@@ -298,6 +298,21 @@ impl<W: World> Shard<W> {
             size,
             existed: false,
         })
+    }
+
+    /// The longer of two terms: the one asked for, and the one that the upload was begun with. What
+    /// began it would outlast a manifest of a shorter term, and look like an upload again.
+    fn longest_declared(&self, blob: u64, expiry: u32) -> u32 {
+        let catalog = self.catalog.borrow();
+        let declared = catalog
+            .uploads
+            .get(&blob)
+            .and_then(|upload| upload.declared);
+        match declared {
+            Some(declared) if declared.expiry == 0 || expiry == 0 => 0,
+            Some(declared) => expiry.max(declared.expiry),
+            None => expiry,
+        }
     }
 
     /// Checks that everything a manifest will point to is durable.
