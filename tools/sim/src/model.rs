@@ -12,7 +12,7 @@
 //! start, it may or may not come true. A delete that failed is over when it failed: whoever stores
 //! the blob after that and is told that it is there must find it there.
 
-use std::fmt::Display;
+use std::{collections::BTreeSet, fmt::Display};
 
 use lode_engine::{Error, Root, store::BlobInfo};
 
@@ -32,7 +32,11 @@ struct Put {
     acked: Tick,
     /// From here on it cannot come true any more than it has.
     over: Tick,
+    /// Until when it must last, 0 for ever.
     expiry: u32,
+    /// Until when it may last: an upload that others began with a longer term keeps that, and so
+    /// does a blob of which a delete failed.
+    longest: u32,
 }
 
 /// A delete of a blob.
@@ -82,6 +86,8 @@ pub struct Model {
     /// Counters.
     pub tally: Tally,
     puts: Vec<Put>,
+    /// Terms that anyone ever asked for, by blob; 0 is for ever.
+    asked: Vec<BTreeSet<u32>>,
     deletes: Vec<Delete>,
     declared: Vec<Declared>,
     clock: Tick,
@@ -98,6 +104,7 @@ impl Model {
     pub fn new(blobs: Vec<Blob>, profile: Profile, log: bool) -> Model {
         Model {
             declared: vec![Declared::default(); blobs.len()],
+            asked: vec![BTreeSet::new(); blobs.len()],
             blobs,
             profile,
             tally: Tally::default(),
@@ -167,14 +174,28 @@ impl Model {
         // Whoever asks to resume an upload of a blob that is there ends the upload.
         self.declared[blob].floor = 0;
         self.declared[blob].ending = began;
+        let expiry = expiry.unwrap_or(0);
+        let asked = &mut self.asked[blob];
+        asked.insert(expiry);
+        let longest = match self.profile.io_fails() {
+            true => longest(asked),
+            false => expiry,
+        };
         self.puts.push(Put {
             blob,
             began,
             acked: NEVER,
             over: NEVER,
-            expiry: expiry.unwrap_or(0),
+            expiry,
+            longest,
         });
         Running(self.puts.len() - 1)
+    }
+
+    /// A put ends an upload, of which others may have asked for a longer term.
+    pub fn finishes(&mut self, put: Running) {
+        let put = &mut self.puts[put.0];
+        put.longest = longest(&self.asked[put.blob]);
     }
 
     /// A put is acknowledged.
@@ -300,7 +321,7 @@ impl Model {
             let mut deletes = self.deletes.iter().filter(|delete| delete.blob == blob);
             let erased =
                 deletes.any(|delete| delete.began >= put.over && delete.acked <= span.began);
-            let over = put.expiry != 0 && put.expiry <= span.epoch;
+            let over = put.longest != 0 && put.longest <= span.epoch;
             !erased && !over
         })
     }
@@ -354,8 +375,7 @@ impl Model {
             self.fail(format!("{who} says {info:?} of {}", self.name(blob)));
         }
         let expiry = info.expiry.unwrap_or(0);
-        let asked = |put: &Put| put.blob == blob && put.expiry == expiry;
-        if !self.puts.iter().any(asked) {
+        if !self.asked[blob].contains(&expiry) {
             self.fail(format!(
                 "{who} says that {} lasts until {expiry}, which nobody asked for",
                 self.name(blob)
@@ -423,6 +443,7 @@ impl Model {
     /// Somebody asks to resume an upload.
     pub fn resume_asked(&mut self, blob: usize, expiry: Option<u32>) -> Tick {
         let now = self.tick();
+        self.asked[blob].insert(expiry.unwrap_or(0));
         if expiry.is_some() {
             self.declared[blob].termed = true;
             self.declared[blob].floor = 0;
@@ -493,5 +514,13 @@ impl Model {
                 self.name(blob)
             ));
         }
+    }
+}
+
+/// The longest of some terms.
+fn longest(terms: &BTreeSet<u32>) -> u32 {
+    match terms.first() {
+        Some(0) | None => 0,
+        _ => terms.last().copied().unwrap_or(0),
     }
 }

@@ -183,8 +183,12 @@ impl Client {
         }
         let asked = self.model.borrow_mut().ending(blob);
         let put = self.model.borrow_mut().put(blob, terms.expiry);
+        self.model.borrow_mut().finishes(put);
         let stored = upload.finish().await;
-        if self.stored(blob, put, terms, stored, "finish") {
+        // Where the blob was there already, an upload that cannot be forgotten on a failing disk is
+        // no reason to refuse: it may stay.
+        let stays = self.profile().io_fails() && stored.as_ref().is_ok_and(|stored| stored.existed);
+        if self.stored(blob, put, terms, stored, "finish") && !stays {
             self.model.borrow_mut().ended(blob, asked, 1);
         }
     }
