@@ -254,10 +254,9 @@ impl<W: World> Store<W> {
                 got: u64::try_from(bytes.len()).expect("64-bit"),
             });
         }
-        let check = *blake3::hash(&bytes).as_bytes();
         let expiry = terms.epoch();
         self.on(self.home(&root), move |shard| {
-            shard.put(root, check, bytes, expiry)
+            shard.put(root, bytes, expiry)
         })
         .await?
     }

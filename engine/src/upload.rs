@@ -316,7 +316,6 @@ impl<W: World> Upload<W> {
 
     async fn send(&mut self, root: Root, payload: Bytes) -> Result<()> {
         self.chunk_len = 0;
-        let check = *blake3::hash(&payload).as_bytes();
         let blob = self.session().await?.blob;
         // A blob of up to 1024 chunks keeps their roots in its manifest: a group is sent only when
         // more follows.
@@ -331,7 +330,6 @@ impl<W: World> Upload<W> {
             index,
             expiry: self.terms.epoch(),
             root,
-            check,
         };
         self.part(head, payload).await?;
         self.roots.push(root);

@@ -33,8 +33,26 @@ pub async fn record<F: File>(
     at: u64,
     len: usize,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
-    let total = record::HEADER + len;
-    let pages = read_pages(segment, at, total).await?;
+    let pages = fetch(segment, at, len).await?;
+    open(segment, &pages, at, len)
+}
+
+/// The pages of the record at `at`, as the disk has them.
+pub async fn fetch<F: File>(
+    segment: &Segment<F>,
+    at: u64,
+    len: usize,
+) -> Result<F::Read, ReadError> {
+    read_pages(segment, at, record::HEADER + len).await
+}
+
+/// Checks the record at `at` in its fetched pages and takes its payload out of them.
+pub fn open<F: File>(
+    segment: &Segment<F>,
+    pages: &F::Read,
+    at: u64,
+    len: usize,
+) -> Result<(record::Header, ChunkBuf), ReadError> {
     let first = page::page_of(at);
     let mut head = [0; record::HEADER];
     check_pages(

@@ -5,8 +5,9 @@ use lode_world::{Buf, File};
 use super::read::PAGE_U64;
 use crate::format::page::{self, Kind, PAGE, PAYLOAD, Place};
 
-/// Pages of a write: 1 MiB, where this kind of disk reaches its append rate with 8 in flight.
-const WRITE_PAGES: u32 = 256;
+/// Pages of a write: 512 KiB. Most controllers take that much in one request; 1 MiB of scattered
+/// pages is cut into one request that is as long as they take and a second one of a few pages.
+const WRITE_PAGES: u32 = 128;
 /// Pages of a frame's first write: most frames of small records fit, and touch no more memory.
 const FIRST_PAGES: u32 = 16;
 

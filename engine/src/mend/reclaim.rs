@@ -191,7 +191,7 @@ async fn move_record<W: World>(
         detail: header.detail,
         expiry: header.expiry,
         root: header.root,
-        check: header.check,
+        check: Some(header.check),
         payload,
     };
     let copy = shard.append(draft, Need::Mend).await?;
@@ -203,9 +203,8 @@ async fn move_record<W: World>(
 }
 
 /// Copies a tombstone while something older than it may still be in the log or in the newest
-/// checkpoint; whether it was
-/// copied. If its root has come back since, the copy remembers by its first number that it is
-/// older.
+/// checkpoint; whether it was copied. If its root has come back since, the copy remembers by its
+/// first number that it is older.
 async fn move_tombstone<W: World>(
     shard: &Rc<Shard<W>>,
     segment: &Rc<Segment<W::File>>,
@@ -243,7 +242,7 @@ async fn move_tombstone<W: World>(
         detail: original,
         expiry: header.expiry,
         root: header.root,
-        check: *blake3::hash(&[]).as_bytes(),
+        check: None,
         payload: Bytes::new(),
     };
     shard.append(draft, Need::Mend).await?.apply();

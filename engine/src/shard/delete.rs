@@ -117,7 +117,6 @@ impl<W: World> Shard<W> {
 }
 
 fn tombstone(kind: Kind, root: Root, blob: u64, expiry: u32) -> Draft {
-    let check = *blake3::hash(&[]).as_bytes();
     Draft {
         kind,
         flags: 0,
@@ -125,7 +124,7 @@ fn tombstone(kind: Kind, root: Root, blob: u64, expiry: u32) -> Draft {
         detail: 0,
         expiry,
         root,
-        check,
+        check: None,
         payload: Bytes::new(),
     }
 }

@@ -50,6 +50,8 @@ pub const CREDIT_WAIT: Duration = Duration::from_secs(20);
 /// A lane's next segment is made when this much of the present one is filled, so that no put
 /// waits for it.
 const PREPARE_AT_PERCENT: u64 = 75;
+/// Bytes that take longer to hash or copy than a breath takes.
+const WORK_LEN: usize = 32 << 10;
 /// Lanes that are open at a time; beyond it the one that was opened first is closed.
 const LANES_MAX: usize = 8;
 
@@ -111,12 +113,15 @@ pub(crate) struct Draft {
     pub detail: u64,
     pub expiry: u32,
     pub root: Root,
-    pub check: [u8; 32],
+    /// BLAKE3 of the payload where it is known: a copy keeps what its original was given.
+    pub check: Option<[u8; 32]>,
     pub payload: Bytes,
 }
 
 impl Draft {
+    /// Hashes the payload: called where the log copies it next, while it is in this core's cache.
     fn header(&self, sequence: u64) -> record::Header {
+        let hash = || *blake3::hash(&self.payload).as_bytes();
         record::Header {
             kind: self.kind,
             flags: self.flags,
@@ -126,7 +131,7 @@ impl Draft {
             detail: self.detail,
             expiry: self.expiry,
             root: self.root,
-            check: self.check,
+            check: self.check.unwrap_or_else(hash),
         }
     }
 }
@@ -179,6 +184,7 @@ impl<W: World> Shard<W> {
         let permit = self
             .credit(u64::try_from(record::HEADER + len).expect("64-bit"))
             .await?;
+        self.before_work(len).await;
         let lane = self.lane(self.bucket(draft.expiry), len, need).await?;
         // From here to the lane's frame there is no await: sequence order is log order per lane.
         let sequence = self.next_sequence();
@@ -205,6 +211,14 @@ impl<W: World> Shard<W> {
                 path: lane.segment().path.display().to_string(),
                 source,
             }),
+        }
+    }
+
+    /// Called before `len` bytes are hashed or copied. Many puts and reads become ready at once, when
+    /// a frame is durable or the disk has read; between two of them the disk must get its next work.
+    pub(crate) async fn before_work(&self, len: usize) {
+        if len >= WORK_LEN {
+            self.world.breathe().await;
         }
     }
 

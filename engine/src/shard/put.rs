@@ -14,11 +14,10 @@ use crate::{
 };
 
 impl<W: World> Shard<W> {
-    /// Stores a blob of one chunk whose root and BLAKE3 the caller has computed.
+    /// Stores a blob of one chunk whose root the caller has computed.
     pub(crate) async fn put(
         self: Rc<Self>,
         root: Root,
-        check: [u8; 32],
         payload: Bytes,
         expiry: u32,
     ) -> Result<Stored> {
@@ -37,7 +36,7 @@ impl<W: World> Shard<W> {
             detail: 0,
             expiry,
             root,
-            check,
+            check: None,
             payload,
         };
         self.append(draft, Need::Blob).await?.apply();

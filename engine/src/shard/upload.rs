@@ -62,7 +62,6 @@ pub(crate) struct PartHead {
     pub index: u64,
     pub expiry: u32,
     pub root: Root,
-    pub check: [u8; 32],
 }
 
 impl<W: World> Shard<W> {
@@ -138,7 +137,7 @@ impl<W: World> Shard<W> {
             detail: size,
             expiry,
             root,
-            check: *blake3::hash(&[]).as_bytes(),
+            check: None,
             payload: Bytes::new(),
         };
         self.append(draft, Need::Blob).await?.apply();
@@ -212,7 +211,7 @@ impl<W: World> Shard<W> {
             detail: head.index,
             expiry: head.expiry,
             root: head.root,
-            check: head.check,
+            check: None,
             payload,
         };
         let result = self
@@ -271,7 +270,6 @@ impl<W: World> Shard<W> {
         self.complete(blob, size)?;
         let expiry = self.longest(&root, self.longest_declared(blob, expiry));
         let payload = Bytes::from(manifest::encode(&roots));
-        let check = *blake3::hash(&payload).as_bytes();
         let draft = Draft {
             kind: Kind::Manifest,
             flags: 0,
@@ -279,7 +277,7 @@ impl<W: World> Shard<W> {
             detail: size,
             expiry,
             root,
-            check,
+            check: None,
             payload,
         };
         match self.append(draft, Need::Blob).await {
@@ -380,7 +378,6 @@ pub(crate) fn group_part(blob: u64, index: u64, expiry: u32, roots: &[Root]) -> 
     } else {
         Root::from([0; 32])
     };
-    let check = *blake3::hash(&payload).as_bytes();
     (
         PartHead {
             kind: Kind::Group,
@@ -388,7 +385,6 @@ pub(crate) fn group_part(blob: u64, index: u64, expiry: u32, roots: &[Root]) -> 
             index,
             expiry,
             root,
-            check,
         },
         Bytes::from(payload),
     )
