@@ -18,7 +18,7 @@ use std::{
 
 use async_channel::{Receiver, Sender, bounded};
 use lode_engine::{
-    ChunkBuf, Root,
+    Root,
     mesh::Mesh,
     stats::Stats,
     store::{Options, Store, Terms},
@@ -164,10 +164,9 @@ async fn put<W: World>(store: &Store<W>, puts: &Puts, at: u64) -> Result<bool> {
     if index >= puts.range.end {
         return Ok(false);
     }
-    let mut value = ChunkBuf::with_len(puts.len);
-    puts.values.write(index, value.bytes_mut());
+    let value = puts.values.share(index, puts.len);
     let root = root_of(&puts.values, index);
-    let stored = store.put_as(root, value.share(), Terms::default()).await;
+    let stored = store.put_as(root, value, Terms::default()).await;
     stored.map_err(Error::subject(NAME))?;
     puts.count.fetch_add(1, Ordering::Relaxed);
     Ok(puts.end.is_none_or(|end| Instant::now() < end))

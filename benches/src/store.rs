@@ -1,5 +1,6 @@
-//! The store bench: every candidate does the same jobs in turn, and before each job the disk does
-//! the same with the plainest loop, so that every figure has its limit from the same minute.
+//! The store bench: every candidate does the same jobs in turn, and the disk does the same with the
+//! plainest loop before and after, or in turns with it, so that every figure has its limit from the
+//! same seconds: what else the machine does changes faster than that.
 //!
 //! | job | limit |
 //! |---|---|
@@ -7,7 +8,8 @@
 //! | cold reads of 256 KiB, of 4 KiB within them; 32 in flight | random direct reads of that size, 32 in flight |
 //! | durable puts of 4 KiB and 64 KiB by 64 clients | one write and one fdatasync at a time |
 //!
-//! Cold: each pass reads every value once, in random order, after the caches were dropped. A pass
+//! Cold: each pass reads every value once, in random order, after the caches were dropped; the
+//! disk's loop does the same with a file of the same length that was written just before. A pass
 //! checks the bytes it reads. Memory tables of some peers still hold their newest values, a few
 //! per cent of them, which is left to their advantage.
 
@@ -27,8 +29,8 @@ use crate::{
 const DEPTH: usize = 32;
 /// Clients of the small puts.
 const CLIENTS: usize = 64;
-/// Values that one pass reads at most; more would only make the list longer.
-const PICKS_MAX: usize = 65_536;
+/// Turns that a candidate's reads and the disk's take.
+const TURNS: u32 = 6;
 
 /// A store that can be measured.
 #[derive(Clone, Copy)]
@@ -108,31 +110,38 @@ impl Turn<'_> {
     fn fill(&mut self) -> Result<()> {
         let what = "durable puts of 256 KiB";
         self.tell(what);
-        let limit = self.disk.append(Blocks::Fresh, Flow::Pipelined)?;
+        let before = self.disk.append(Blocks::Fresh, Flow::Pipelined)?;
         let meter = Meter::start();
         self.subject.fill(Fill {
             values: &self.values,
             count: self.count,
         })?;
         let sample = meter.stop(self.count, self.count * bytes_of(CHUNK_LEN));
+        let limit = before.plus(self.disk.append(Blocks::Fresh, Flow::Pipelined)?);
         self.note(what, limit, Unit::Megabytes, sample);
         Ok(())
     }
 
     fn read(&mut self, what: &str, len: usize) -> Result<()> {
         self.tell(what);
-        let limit = self.disk.read(len, DEPTH, self.span)?;
+        let mut blocks = self.disk.pass(len);
         let mut random = Random::new(bytes_of(len));
         let pieces = bytes_of(CHUNK_LEN / len);
-        let mut sum = Sample::default();
+        let (mut limit, mut sum) = (Sample::default(), Sample::default());
+        let mut order = Vec::new();
         while sum.seconds < self.span.as_secs_f64() {
-            let order = random.order(self.count);
+            let turn = blocks.read(DEPTH, self.span / TURNS)?;
+            limit = limit.plus(turn);
+            if order.is_empty() {
+                order = random.order(self.count);
+                self.subject.cool()?;
+            }
+            let most = usize::try_from(turn.operations).unwrap_or(usize::MAX);
+            let rest = order.len() - order.len().min(most.max(DEPTH));
             let picks: Vec<(u64, usize)> = order
-                .into_iter()
-                .take(PICKS_MAX)
+                .drain(rest..)
                 .map(|index| (index, piece(&mut random, pieces) * len))
                 .collect();
-            self.subject.cool()?;
             let reads = Reads {
                 values: &self.values,
                 picks: &picks,
@@ -150,7 +159,7 @@ impl Turn<'_> {
 
     fn put_small(&mut self, what: &str, len: usize) -> Result<()> {
         self.tell(what);
-        let limit = self.disk.write_sync(len, self.span)?;
+        let before = self.disk.write_sync(len, self.span / 2)?;
         // Numbers of their own, far from those of the large values.
         let first = bytes_of(len) << 32;
         let (values, clients, span) = (&self.values, CLIENTS, self.span);
@@ -163,6 +172,7 @@ impl Turn<'_> {
             span,
         })?;
         let sample = meter.stop(count, count * bytes_of(len));
+        let limit = before.plus(self.disk.write_sync(len, self.span / 2)?);
         let picks: Vec<(u64, usize)> = (first..first + count).map(|index| (index, 0)).collect();
         self.subject.cool()?;
         self.subject.read(Reads {

@@ -1,23 +1,28 @@
 //! What is stored: values that no compression shrinks, all distinct, known again from their number
 //! alone, so that every read can be compared without keeping what was written.
+//!
+//! All are slices of one base of random bytes. The first mebibyte of numbers begin at different
+//! places of it and can be shared without a copy, so that making a value costs the store nothing;
+//! later numbers share places and are told apart by a head.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
 /// Bytes of one chunk: the unit of the durable write and of the large read.
 pub const CHUNK_LEN: usize = 256 * 1024;
 /// Bytes of one page: the unit of the small read.
 pub const PAGE_LEN: usize = 4096;
 
-/// Bytes that tell values of the same slice of the base apart: number and seed.
-const HEAD_LEN: usize = 16;
 /// Starts of values in the base.
 const STARTS: u64 = 1 << 20;
+/// Spreads neighbouring numbers over the base; odd, so that no two of the first [`STARTS`] meet.
+const STRIDE: u64 = 0x9_E375;
+const _: () = assert!(STRIDE % 2 == 1 && STARTS.is_power_of_two());
 
 /// A family of values. Cloning is cheap.
 #[derive(Clone)]
 pub struct Values {
     seed: u64,
-    base: Arc<[u8]>,
+    base: Bytes,
 }
 
 impl Values {
@@ -27,14 +32,25 @@ impl Values {
         let len = usize::try_from(STARTS).expect("a mebibyte") + CHUNK_LEN;
         let base = (0..len / 8)
             .flat_map(|_| random.word().to_le_bytes())
-            .collect();
+            .collect::<Vec<u8>>()
+            .into();
         Self { seed, base }
     }
 
     /// Writes value `index` of `out.len()` bytes, at least 16.
     pub fn write(&self, index: u64, out: &mut [u8]) {
         out.copy_from_slice(self.slice(index, 0, out.len()));
-        out[..HEAD_LEN].copy_from_slice(&self.head(index));
+        let head = self.head(index);
+        out[..head.len()].copy_from_slice(&head);
+    }
+
+    /// Value `index` of `len` bytes, without a copy where its number allows.
+    pub fn share(&self, index: u64, len: usize) -> Bytes {
+        if index < STARTS {
+            let start = start(index);
+            return self.base.slice(start..start + len);
+        }
+        self.value(index, len).into()
     }
 
     /// Value `index` of `len` bytes.
@@ -54,17 +70,22 @@ impl Values {
     }
 
     fn slice(&self, index: u64, offset: usize, len: usize) -> &[u8] {
-        let start = Random::new(self.seed ^ index).word() % STARTS;
-        let start = usize::try_from(start).expect("below a mebibyte") + offset;
+        let start = start(index) + offset;
         &self.base[start..start + len]
     }
 
-    fn head(&self, index: u64) -> [u8; HEAD_LEN] {
-        let mut head = [0; HEAD_LEN];
-        head[..8].copy_from_slice(&index.to_le_bytes());
-        head[8..].copy_from_slice(&self.seed.to_le_bytes());
-        head
+    /// What tells a value from others that begin at its place: empty for the first of them.
+    fn head(&self, index: u64) -> Vec<u8> {
+        if index < STARTS {
+            return Vec::new();
+        }
+        [index.to_le_bytes(), self.seed.to_le_bytes()].concat()
     }
+}
+
+fn start(index: u64) -> usize {
+    let start = index.wrapping_mul(STRIDE) % STARTS;
+    usize::try_from(start).expect("below a mebibyte")
 }
 
 /// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): fast and repeatable.
@@ -104,27 +125,34 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE_LEN, Random, Values};
+    use super::{PAGE_LEN, Random, STARTS, Values};
 
     /// Proves that a value is known again whole and in parts, and that one wrong bit is seen.
     #[test]
     fn knows_its_values() {
+        for index in [9, STARTS + 9] {
+            knows(index);
+        }
+    }
+
+    fn knows(index: u64) {
         let values = Values::new(3);
-        let value = values.value(9, 10_000);
+        let value = values.value(index, 10_000);
+        assert_eq!(values.share(index, 10_000), value);
         for (offset, len) in [(0, 10_000), (0, 8), (8, 100), (16, 1), (5000, PAGE_LEN)] {
             assert!(
-                values.matches(9, offset, &value[offset..offset + len]),
+                values.matches(index, offset, &value[offset..offset + len]),
                 "{offset}"
             );
             assert!(
-                !values.matches(10, offset, &value[offset..offset + len]),
+                !values.matches(index + 1, offset, &value[offset..offset + len]),
                 "{offset}"
             );
         }
         for at in [0, 15, 16, 9999] {
             let mut wrong = value.clone();
             wrong[at] ^= 1;
-            assert!(!values.matches(9, 0, &wrong), "{at}");
+            assert!(!values.matches(index, 0, &wrong), "{at}");
         }
     }
 

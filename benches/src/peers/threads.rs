@@ -8,11 +8,13 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
 use rustix::fs::{Advice, fadvise, syncfs};
 
 use super::{Key, Peer, key_of};
 use crate::{
     error::{Error, Result},
+    meter::bytes_of,
     store::Candidate,
     subject::{Fill, GROUP, Reads, SmallPuts, Subject},
     values::CHUNK_LEN,
@@ -43,18 +45,16 @@ impl<P: Peer + 'static> Threads<P> {
 
 impl<P: Peer> Subject for Threads<P> {
     fn fill(&mut self, job: Fill<'_>) -> Result<()> {
-        let mut memory = vec![0; GROUP * CHUNK_LEN];
-        let mut next = 0;
-        while next < job.count {
-            let mut keys: Vec<Key> = Vec::with_capacity(GROUP);
-            for chunk in memory.chunks_mut(CHUNK_LEN) {
-                if next < job.count {
-                    job.values.write(next, chunk);
-                    keys.push(key_of(next));
-                    next += 1;
-                }
-            }
-            let pairs: Vec<(Key, &[u8])> = keys.into_iter().zip(memory.chunks(CHUNK_LEN)).collect();
+        let group = bytes_of(GROUP);
+        for first in (0..job.count).step_by(GROUP) {
+            let indices = first..job.count.min(first + group);
+            let values: Vec<(Key, Bytes)> = indices
+                .map(|index| (key_of(index), job.values.share(index, CHUNK_LEN)))
+                .collect();
+            let pairs: Vec<(Key, &[u8])> = values
+                .iter()
+                .map(|(key, value)| (*key, value.as_ref()))
+                .collect();
             self.peer.put(&pairs)?;
         }
         Ok(())
@@ -81,10 +81,9 @@ impl<P: Peer> Subject for Threads<P> {
         let end = Instant::now() + job.span;
         let peer = &self.peer;
         in_parallel(job.clients, || {
-            let mut value = vec![0; job.len];
             loop {
                 let index = job.first + next.fetch_add(1, Ordering::Relaxed);
-                job.values.write(index, &mut value);
+                let value = job.values.share(index, job.len);
                 peer.put(&[(key_of(index), &value)])?;
                 if Instant::now() >= end {
                     return Ok(());

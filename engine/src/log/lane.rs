@@ -1,7 +1,7 @@
 //! The lane: appends records to one open segment and commits them in groups.
 //!
 //! ```text
-//!  append ─► open frame ─► writes (1 MiB, in flight while the frame fills) ─► sync ─► latch
+//!  append ─► open frame ─► writes (512 KiB, in flight while the frame fills) ─► sync ─► latch
 //!             closes when nothing is in flight (one small put goes at once), or
 //!             when it holds FRAME_MAX bytes and fewer than IN_FLIGHT_MAX frames are in flight
 //! ```
