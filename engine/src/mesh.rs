@@ -16,14 +16,16 @@ const MAILBOX: usize = 1024;
 pub(crate) type Letter = Box<dyn FnOnce(&dyn Any) + Send>;
 
 /// A writer's hold on an upload of a shard. However it ends, in an upload that is dropped or in an
-/// answer that nobody waits for any more, the shard is told.
+/// answer that nobody waits for any more, the shard is told, once: by then the upload may have its
+/// next writer under the same blob number.
 #[derive(Debug)]
 pub(crate) struct Lease {
     /// The shard.
     pub shard: u16,
     /// The upload's blob number.
     pub blob: u64,
-    to: Sender<Release>,
+    /// None: the shard knows.
+    to: Option<Sender<Release>>,
 }
 
 /// A lease has ended.
@@ -36,15 +38,25 @@ pub(crate) struct Release {
 impl Lease {
     /// A hold on upload `blob` of `shard`; `to` leads to its executor.
     pub(crate) fn new(shard: u16, blob: u64, to: Sender<Release>) -> Lease {
+        let to = Some(to);
         Lease { shard, blob, to }
+    }
+
+    /// Ends the hold in the hands of the shard itself, which need not be told then; returns the
+    /// upload's blob number.
+    pub(crate) fn hand_in(mut self) -> u64 {
+        self.to = None;
+        self.blob
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let Lease { shard, blob, .. } = *self;
-        // An executor that has ended has forgotten its uploads as well.
-        let _ended = self.to.try_send(Release { shard, blob });
+        if let Some(to) = &self.to {
+            // An executor that has ended has forgotten its uploads as well.
+            let _ended = to.try_send(Release { shard, blob });
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! record. Longer ones send each chunk as it fills and hold no more than their window of chunks
 //! and the executor's credit allow. The tree is folded from chunk roots in order.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, rc::Rc};
 
 use bytes::Bytes;
 use lode_proofs::{BlobHasher, CHUNK_LEN, ChunkHasher};
@@ -18,7 +18,10 @@ use crate::{
     },
     mesh::Lease,
     pool::ChunkBuf,
-    shard::upload::{Begun, PartHead, Start, group_part},
+    shard::{
+        Shard,
+        upload::{Begun, PartHead, Start, group_part},
+    },
     store::{Store, Stored, Terms},
     wait::Latch,
 };
@@ -39,7 +42,8 @@ pub enum Resumed<W: World> {
 /// A blob on its way in. Holds at most one chunk of its own memory; `write` waits for credit.
 ///
 /// Dropping it ends the upload: what was acknowledged of a declared root stays and can be
-/// resumed, anything else is forgotten.
+/// resumed, anything else is forgotten. The shard hears of that a moment later, and calls the
+/// upload busy until then; after [`Upload::leave`] and [`Upload::finish`] it knows already.
 pub struct Upload<W: World> {
     store: Store<W>,
     terms: Terms,
@@ -197,8 +201,30 @@ impl<W: World> Upload<W> {
         self.settle(0).await
     }
 
+    /// Ends the upload as dropping it does, and returns when the next writer may come.
+    pub async fn leave(mut self) {
+        // Whether these parts became durable was for whoever wrote them to ask.
+        while let Some((_, part)) = self.on_the_way.pop_front() {
+            let _unasked = part.wait().await.is_err();
+        }
+        if let Some(lease) = self.session.take() {
+            let shard = lease.shard;
+            let left = self
+                .store
+                .on(shard, |shard| async move { shard.take_back(lease) });
+            // A store that is closing has no next writer.
+            let _closing = left.await.is_err();
+        }
+    }
+
     /// Waits until everything is durable and binds it to its root.
     pub async fn finish(mut self) -> Result<Stored> {
+        let stored = self.bind().await;
+        self.leave().await;
+        stored
+    }
+
+    async fn bind(&mut self) -> Result<Stored> {
         if let Some((_, want)) = self.declared
             && self.offset() != want
         {
@@ -217,17 +243,11 @@ impl<W: World> Upload<W> {
             .map_err(|_| Error::Empty)?
             .root();
         self.settle(0).await?;
-        let session = self.session.as_ref().expect("a longer blob has a session");
-        let (shard, blob, expiry) = (session.shard, session.blob, self.terms.epoch());
         if let Some((declared, _)) = self.declared
             && declared != root
         {
             // Every byte came and they are not the declared ones: there is nothing to resume.
-            self.store
-                .on(
-                    shard,
-                    move |shard| async move { shard.abandon_blob(blob).await },
-                )
+            self.last(async |shard, blob| shard.abandon_blob(blob).await)
                 .await??;
             return Err(Error::RootMismatch {
                 declared,
@@ -235,28 +255,42 @@ impl<W: World> Upload<W> {
             });
         }
         if let Some(stored) = self.elsewhere(root, size).await? {
-            self.store
-                .on(
-                    shard,
-                    move |shard| async move { shard.drop_upload(blob).await },
-                )
+            self.last(async |shard, blob| shard.drop_upload(blob).await)
                 .await?;
             return Ok(stored);
         }
+        let expiry = self.terms.epoch();
         let roots = if manifest::groups(size) > 0 {
             &mut self.groups
         } else {
             &mut self.roots
         };
         let roots = std::mem::take(roots);
+        let session = self.session.as_ref().expect("a longer blob has a session");
+        let shard = session.shard;
         let stored = self
-            .store
-            .on(shard, move |shard| {
-                shard.finish(blob, root, size, roots, expiry)
+            .last(async move |shard, blob| {
+                let shard = Rc::clone(shard);
+                shard.finish(blob, root, size, roots, expiry).await
             })
             .await??;
         self.store.seen(root, shard);
         Ok(stored)
+    }
+
+    /// Has the shard do the last thing for this session, and gives the hold back with it.
+    async fn last<T: Send + 'static>(
+        &mut self,
+        job: impl AsyncFnOnce(&Rc<Shard<W>>, u64) -> T + Send + 'static,
+    ) -> Result<T> {
+        let lease = self.session.take().expect("a longer blob has a session");
+        let shard = lease.shard;
+        let run = async move |shard: Rc<Shard<W>>| {
+            let done = job(&shard, lease.blob).await;
+            shard.take_back(lease);
+            done
+        };
+        self.store.on(shard, run).await
     }
 
     /// The blob, if another shard has it already.

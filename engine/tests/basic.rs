@@ -220,3 +220,39 @@ fn a_root_names_one_size() {
     })
     .unwrap();
 }
+
+/// Whoever resumes an upload after its last writer has left is never told that it is busy, also
+/// with parts on their way.
+#[test]
+fn a_left_upload_is_free() {
+    let data = bytes(3, 9 * CHUNK);
+    let root = lode_proofs::blob_tree(&data).unwrap().root();
+    let size = u64::try_from(data.len()).unwrap();
+    let sim = Sim::new(6, Faults::default());
+    sim.run(async |world| {
+        let store = open(world).await;
+        for _ in 0..8 {
+            let resumed = store.resume(root, size, Terms::default()).await.unwrap();
+            let Resumed::Upload(mut upload) = resumed else {
+                panic!("it is not complete")
+            };
+            let from = usize::try_from(upload.offset()).unwrap();
+            upload.write(&data[from..from + CHUNK]).await.unwrap();
+            upload.write(&data[from + CHUNK..][..1]).await.unwrap();
+            upload.leave().await;
+        }
+        let other = bytes(4, 9 * CHUNK);
+        let resumed = store.resume(root, size, Terms::default()).await.unwrap();
+        let Resumed::Upload(mut upload) = resumed else {
+            panic!("it is not complete")
+        };
+        let from = usize::try_from(upload.offset()).unwrap();
+        assert_eq!(from, 8 * CHUNK);
+        upload.write(&other[from..]).await.unwrap();
+        let refused = upload.finish().await;
+        assert!(matches!(refused, Err(Error::RootMismatch { .. })));
+        let again = store.resume(root, size, Terms::default()).await.unwrap();
+        assert!(matches!(again, Resumed::Upload(_)), "it begins anew");
+    })
+    .unwrap();
+}

@@ -98,7 +98,17 @@ impl<W: World> Shard<W> {
         };
         self.sessions.borrow_mut().insert(blob, session);
         let lease = Lease::new(self.id, blob, to);
-        Ok(Begun::Start(self.start(lease, size, expiry).await?))
+        match self.durable(blob, size, expiry).await {
+            Ok((groups, chunks)) => Ok(Begun::Start(Start {
+                lease,
+                groups,
+                chunks,
+            })),
+            Err(error) => {
+                self.take_back(lease);
+                Err(error)
+            }
+        }
     }
 
     /// The right to write the upload of a root. Whoever had it a moment ago may have gone without
@@ -144,10 +154,14 @@ impl<W: World> Shard<W> {
         Ok(blob)
     }
 
-    /// What is durable of an upload. A group whose record a crash kept from being written is
-    /// written now, from the chunk roots.
-    async fn start(self: &Rc<Self>, lease: Lease, size: u64, expiry: u32) -> Result<Start> {
-        let blob = lease.blob;
+    /// What is durable of an upload: roots of groups, then of chunks. A group whose record a crash
+    /// kept from being written is written now, from the chunk roots.
+    async fn durable(
+        self: &Rc<Self>,
+        blob: u64,
+        size: u64,
+        expiry: u32,
+    ) -> Result<(Vec<Root>, Vec<Root>)> {
         let prefix = self
             .catalog
             .borrow()
@@ -182,11 +196,7 @@ impl<W: World> Shard<W> {
             .uploads
             .get(&blob)
             .map(|upload| upload.roots.range(rest).map(|(_, root)| *root).collect());
-        Ok(Start {
-            lease,
-            groups,
-            chunks: chunks.unwrap_or_default(),
-        })
+        Ok((groups, chunks.unwrap_or_default()))
     }
 
     async fn write_group(
@@ -325,6 +335,11 @@ impl<W: World> Shard<W> {
             "a writer finishes after every part was acknowledged"
         );
         Ok(())
+    }
+
+    /// The writer gives its hold back: whoever asks after this may write.
+    pub(crate) fn take_back(&self, lease: Lease) {
+        self.release(lease.hand_in());
     }
 
     /// The writer has gone.
