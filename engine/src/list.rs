@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use lode_world::World;
 
-use crate::{Root, shard::Shard, store::BlobInfo};
+use crate::{
+    Root,
+    shard::Shard,
+    store::{self, BlobInfo},
+};
 
 /// The first `limit` blobs of a shard with roots after `after`. Walks the whole index in pieces.
 pub(crate) async fn list<W: World>(
@@ -17,15 +21,12 @@ pub(crate) async fn list<W: World>(
     while block < shard.catalog.borrow().index.blocks() {
         for (root, found) in shard.catalog.borrow().index.block(block) {
             if after.is_none_or(|after| root > after) && !shard.expired(found.expiry()) {
-                let expiry = Some(found.expiry()).filter(|expiry| *expiry != 0);
-                first.insert(
+                let info = BlobInfo {
                     root,
-                    BlobInfo {
-                        root,
-                        size: found.size(),
-                        expiry,
-                    },
-                );
+                    size: found.size(),
+                    expiry: store::expiry(found.expiry()),
+                };
+                first.insert(root, info);
                 if first.len() > limit {
                     first.pop_last();
                 }

@@ -35,7 +35,8 @@ pub use crate::{
 /// What a client asks of the store besides keeping the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// First epoch in which the blob may be gone; none keeps it until it is deleted.
+    /// First epoch in which the blob may be gone, from 1; none (or 0, which the log writes for
+    /// none) keeps it until it is deleted.
     pub expiry: Option<u32>,
 }
 
@@ -45,6 +46,11 @@ impl Terms {
     }
 }
 
+/// The expiry that the log writes as `epoch`.
+pub(crate) fn expiry(epoch: u32) -> Option<u32> {
+    Some(epoch).filter(|epoch| *epoch != 0)
+}
+
 /// The answer to a put: every byte is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -52,6 +58,8 @@ pub struct Stored {
     pub root: Root,
     /// Bytes.
     pub size: u64,
+    /// First epoch in which the blob may be gone: at least the one that was asked for.
+    pub expiry: Option<u32>,
     /// The blob was there already; nothing was written twice.
     pub existed: bool,
 }
@@ -68,6 +76,17 @@ pub struct BlobInfo {
 }
 
 impl BlobInfo {
+    /// The answer to a put that found this blob.
+    pub fn existed(self) -> Stored {
+        let BlobInfo { root, size, expiry } = self;
+        Stored {
+            root,
+            size,
+            expiry,
+            existed: true,
+        }
+    }
+
     /// An error if a blob of another size is to be stored under the same root.
     pub(crate) fn same_size(&self, got: u64) -> Result<()> {
         let BlobInfo { root, size, .. } = *self;
@@ -91,6 +110,9 @@ pub struct UploadInfo {
     pub size: u64,
     /// Durable bytes from the start: the first missing chunk begins here.
     pub offset: u64,
+    /// First epoch in which it may be gone, as whoever began it asked. The blob that it becomes
+    /// lasts at least as long.
+    pub expiry: Option<u32>,
 }
 
 /// How to open a store.

@@ -22,7 +22,7 @@ use crate::{
         Shard,
         upload::{Begun, PartHead, Start, group_part},
     },
-    store::{Store, Stored, Terms},
+    store::{BlobInfo, Store, Stored, Terms},
     wait::Latch,
 };
 
@@ -105,11 +105,7 @@ impl<W: World> Upload<W> {
             store
                 .on(store.home(&root), move |shard| shard.drop_idle(root))
                 .await?;
-            return Ok(Resumed::Stored(Stored {
-                root,
-                size: info.size,
-                existed: true,
-            }));
+            return Ok(Resumed::Stored(info.existed()));
         }
         let mut upload = Upload::undeclared(store, terms);
         upload.declared = Some((root, size));
@@ -297,11 +293,7 @@ impl<W: World> Upload<W> {
     async fn elsewhere(&self, root: Root, size: u64) -> Result<Option<Stored>> {
         let info = self.store.held(root, self.terms).await?;
         info.map_or(Ok(()), |info| info.same_size(size))?;
-        Ok(info.map(|info| Stored {
-            root,
-            size: info.size,
-            existed: true,
-        }))
+        Ok(info.map(BlobInfo::existed))
     }
 
     async fn finish_single(&mut self) -> Result<Stored> {

@@ -221,6 +221,62 @@ fn a_root_names_one_size() {
     .unwrap();
 }
 
+/// Every answer tells the term that holds, which is the longest that was asked for, and an upload
+/// keeps the one that it was begun with through a restart.
+#[test]
+fn answers_tell_the_term() {
+    let until = |epoch: u32| Terms {
+        expiry: Some(epoch),
+    };
+    let small = Bytes::from(bytes(1, 1000));
+    let long = bytes(2, 2 * CHUNK);
+    let root = lode_proofs::blob_tree(&long).unwrap().root();
+    let size = u64::try_from(long.len()).unwrap();
+    let sim = Sim::new(5, Faults::default());
+    sim.run(async |world| {
+        let store = open(world).await;
+        for (asked, told) in [
+            (until(7), Some(7)),
+            (until(5), Some(7)),
+            (until(9), Some(9)),
+            (Terms::default(), None),
+            (until(11), None),
+        ] {
+            let stored = store.put(small.clone(), asked).await.unwrap();
+            assert_eq!(stored.expiry, told, "{asked:?}");
+            let info = store.stat(stored.root).await.unwrap().unwrap();
+            assert_eq!(info.expiry, told, "{asked:?}");
+        }
+        let Resumed::Upload(upload) = store.resume(root, size, until(20)).await.unwrap() else {
+            panic!("nothing is stored yet")
+        };
+        upload.leave().await;
+    })
+    .unwrap();
+    sim.crash(Crash::Power);
+    sim.run(async |world| {
+        let store = open(world).await;
+        let info = store.upload(root).await.unwrap().unwrap();
+        assert_eq!((info.offset, info.expiry), (0, Some(20)));
+        let Resumed::Upload(mut upload) = store.resume(root, size, until(10)).await.unwrap() else {
+            panic!("it is not complete")
+        };
+        upload.write(&long).await.unwrap();
+        let stored = upload.finish().await.unwrap();
+        assert_eq!(
+            (stored.existed, stored.expiry),
+            (false, Some(20)),
+            "never shorter than what it was begun with"
+        );
+        let again = store.resume(root, size, until(15)).await.unwrap();
+        let Resumed::Stored(stored) = again else {
+            panic!("it is stored")
+        };
+        assert_eq!((stored.existed, stored.expiry), (true, Some(20)));
+    })
+    .unwrap();
+}
+
 /// Whoever resumes an upload after its last writer has left is never told that it is busy, also
 /// with parts on their way.
 #[test]

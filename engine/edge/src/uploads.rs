@@ -14,7 +14,7 @@ use hyper::{
 };
 use lode_engine::{
     Error, Root,
-    store::{Resumed, Stored, Terms, UploadInfo},
+    store::{Resumed, Terms, UploadInfo},
 };
 use lode_world::World;
 
@@ -132,13 +132,8 @@ async fn patch_unknown<W: World>(
     terms: Terms,
 ) -> Result<Response<Reply<W>>, Problem> {
     if let Some(info) = call.shop.store.stat(root).await? {
-        let stored = Stored {
-            root,
-            size: info.size,
-            existed: true,
-        };
         return Ok(stored_reply(
-            stored,
+            info.existed(),
             Terms {
                 expiry: info.expiry,
             },

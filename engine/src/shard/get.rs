@@ -16,7 +16,7 @@ use crate::{
     index::{Found, Long, Place},
     log::read::{self, ReadError},
     pool::ChunkBuf,
-    store::BlobInfo,
+    store::{self, BlobInfo},
 };
 
 /// A record to read: where it is and what it must say of itself.
@@ -38,11 +38,10 @@ impl<W: World> Shard<W> {
             .index
             .get(&root)
             .filter(|found| !self.expired(found.expiry()))?;
-        let expiry = Some(found.expiry()).filter(|expiry| *expiry != 0);
         Some(BlobInfo {
             root,
             size: found.size(),
-            expiry,
+            expiry: store::expiry(found.expiry()),
         })
     }
 

@@ -10,7 +10,7 @@ use crate::{
     Error, Result, Root,
     format::record::Kind,
     space::Need,
-    store::{BlobInfo, Stored},
+    store::{self, BlobInfo, Stored},
 };
 
 impl<W: World> Shard<W> {
@@ -43,6 +43,7 @@ impl<W: World> Shard<W> {
         Ok(Stored {
             root,
             size,
+            expiry: store::expiry(expiry),
             existed: false,
         })
     }
@@ -62,15 +63,11 @@ impl<W: World> Shard<W> {
     /// The answer to a put of a blob that is here for at least as long as asked; an error if its
     /// root is taken by a blob of another size.
     pub(crate) fn existing(&self, root: Root, size: u64, expiry: u32) -> Result<Option<Stored>> {
-        if let Some(info) = self.stat(root) {
-            info.same_size(size)?;
-        }
-        let stored = Stored {
-            root,
-            size,
-            existed: true,
+        let Some(info) = self.stat(root) else {
+            return Ok(None);
         };
-        Ok(self.holds(&root, expiry).then_some(stored))
+        info.same_size(size)?;
+        Ok(self.holds(&root, expiry).then(|| info.existed()))
     }
 
     /// Whether the blob is here for at least as long as asked.

@@ -20,7 +20,7 @@ use crate::{
     },
     mesh::{Lease, Release},
     space::Need,
-    store::{Stored, UploadInfo},
+    store::{self, Stored, UploadInfo},
     wait::KeyGuard,
 };
 
@@ -304,6 +304,7 @@ impl<W: World> Shard<W> {
         Ok(Stored {
             root,
             size,
+            expiry: store::expiry(expiry),
             existed: false,
         })
     }
@@ -379,6 +380,7 @@ impl<W: World> Shard<W> {
             root,
             size: declared.size,
             offset,
+            expiry: store::expiry(declared.expiry),
         })
     }
 }
