@@ -55,10 +55,12 @@ pub struct Stats {
     pub disk_total: u64,
     /// 1 while new blobs are refused for lack of space.
     pub read_only: u64,
+    /// Epoch that the store was told last.
+    pub epoch: u64,
 }
 
 impl Stats {
-    /// Adds another shard's numbers; the slowest start counts.
+    /// Adds another shard's numbers; the slowest start and the latest epoch count.
     pub(crate) fn add(&mut self, other: &Stats) {
         self.blobs += other.blobs;
         self.uploads += other.uploads;
@@ -83,5 +85,6 @@ impl Stats {
         self.moved_bytes += other.moved_bytes;
         self.torn_bytes += other.torn_bytes;
         self.replay_micros = self.replay_micros.max(other.replay_micros);
+        self.epoch = self.epoch.max(other.epoch);
     }
 }

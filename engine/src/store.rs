@@ -407,23 +407,26 @@ impl<W: World> Store<W> {
         Ok(())
     }
 
-    /// Tells the store which epoch it is: what expired before it is dropped. Earlier epochs than
-    /// the last one are ignored.
-    pub async fn set_epoch(&self, epoch: u32) -> Result<()> {
+    /// Tells the store which epoch it is: what has expired by it is dropped, and its space freed.
+    /// Returns the epoch that the store is at, which is a later one if it has heard of that: time
+    /// does not go back. An error after the epoch became durable does not undo it.
+    pub async fn set_epoch(&self, epoch: u32) -> Result<u32> {
         // On the executor of the first shard, so that two callers cannot write at the same time.
         let dir = self.0.dir.clone();
-        self.on(0, move |shard| async move {
+        let epoch = self.on(0, move |shard| async move {
             let _turn = shard.mend.epoch.lock(()).await;
             superblock::set_epoch(&shard.world, &dir, epoch).await
-        })
-        .await??;
+        });
+        let epoch = epoch.await??;
+        let mut freed = Ok(());
         for shard in 0..self.0.shards {
-            self.on(shard, move |shard| async move {
+            let told = self.on(shard, move |shard| async move {
                 mend::reclaim::set_epoch(&shard, epoch).await
-            })
-            .await??;
+            });
+            // One shard that cannot free its space does not keep the others in the past.
+            freed = freed.and(told.await.flatten());
         }
-        Ok(())
+        freed.map(|()| epoch)
     }
 
     /// Stops taking bytes, waits for what is in flight, closes segments and writes checkpoints of

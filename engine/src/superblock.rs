@@ -56,15 +56,16 @@ async fn settle<W: World>(world: &W, dir: &Path) -> Result<Superblock> {
     Ok(superblock)
 }
 
-/// Raises the epoch durably; an earlier one than the last changes nothing. One at a time.
-pub(crate) async fn set_epoch<W: World>(world: &W, dir: &Path, epoch: u32) -> Result<()> {
+/// Raises the epoch durably, and returns it; an earlier one than the last changes nothing. One at
+/// a time.
+pub(crate) async fn set_epoch<W: World>(world: &W, dir: &Path, epoch: u32) -> Result<u32> {
     let mut superblock = load(world, dir).await?;
     if epoch > superblock.epoch {
         superblock.epoch = epoch;
         superblock.generation += 1;
         rewrite(world, dir, &superblock).await?;
     }
-    Ok(())
+    Ok(superblock.epoch)
 }
 
 /// Reads an existing superblock.

@@ -312,3 +312,41 @@ fn a_left_upload_is_free() {
     })
     .unwrap();
 }
+
+/// The epoch only rises, survives a power loss, shows in the figures, and ends what was paid for
+/// until then and nothing else.
+#[test]
+fn epochs() {
+    let sim = Sim::new(7, Faults::default());
+    let terms = |expiry: Option<u32>| Terms { expiry };
+    let blobs: Vec<Bytes> = (1..=3).map(|seed| Bytes::from(bytes(seed, 9000))).collect();
+    let roots: Vec<Root> = blobs
+        .iter()
+        .map(|blob| lode_proofs::blob_tree(blob).unwrap().root())
+        .collect();
+    sim.run(async |world| {
+        let store = open(world).await;
+        assert_eq!(store.stats().await.unwrap().epoch, 0);
+        for (blob, expiry) in blobs.iter().zip([Some(5), Some(6), None]) {
+            store.put(blob.clone(), terms(expiry)).await.unwrap();
+        }
+        for (asked, told) in [(3, 3), (2, 3), (3, 3), (5, 5), (1, 5)] {
+            assert_eq!(store.set_epoch(asked).await.unwrap(), told);
+            assert_eq!(store.stats().await.unwrap().epoch, u64::from(told));
+        }
+        let late = store.put(blobs[0].clone(), terms(Some(5))).await;
+        assert!(matches!(late, Err(Error::Expired { expiry: 5, now: 5 })));
+    })
+    .unwrap();
+    sim.crash(Crash::Power);
+    sim.run(async |world| {
+        let store = open(world).await;
+        assert_eq!(store.stats().await.unwrap().epoch, 5);
+        assert_eq!(read_all(&store, roots[0], 9000).await, None);
+        for at in [1, 2] {
+            let kept = read_all(&store, roots[at], 9000).await;
+            assert_eq!(kept.as_deref(), Some(&blobs[at][..]));
+        }
+    })
+    .unwrap();
+}

@@ -68,6 +68,7 @@ store_metrics! {
     disk_free as "disk_free_bytes" gauge "Bytes free on the filesystem";
     disk_total as "disk_total_bytes" gauge "Bytes of the filesystem";
     read_only as "read_only" gauge "1 while new blobs are refused for lack of space";
+    epoch as "epoch" gauge "Epoch that the store was told last";
 }
 
 /// All counters at one moment.

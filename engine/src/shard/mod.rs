@@ -458,6 +458,7 @@ impl<W: World> Shard<W> {
             disk_free: 0,
             disk_total: 0,
             read_only: 0,
+            epoch: u64::from(self.epoch.get()),
         }
     }
 }

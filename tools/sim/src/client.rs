@@ -303,7 +303,11 @@ impl Client {
         let step = u32::try_from(self.dice.within(1..=2)).expect("small");
         let epoch = self.model.borrow_mut().epoch_ask(step);
         match self.store.set_epoch(epoch).await {
-            Ok(()) => self.model.borrow_mut().epoch_ack(epoch),
+            Ok(now) if now >= epoch => self.model.borrow_mut().epoch_ack(now),
+            Ok(now) => {
+                let why = format!("{} to {epoch} leaves it at {now}", self.who("set epoch"));
+                self.model.borrow_mut().fail(why);
+            }
             Err(error) => self.error(&error, "set epoch"),
         }
         self.note(|| format!("set epoch {epoch}"));
