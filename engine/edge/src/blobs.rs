@@ -1,5 +1,6 @@
 //! `/v1/blobs`: bytes in, bytes out, what there is.
 
+use bytes::Bytes;
 use hyper::{
     HeaderMap, Response, StatusCode,
     header::{self, HeaderName, HeaderValue},
@@ -24,16 +25,11 @@ use crate::{
 /// Bytes never change under a root, so every cache may keep them for ever.
 const CACHE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
-/// First epoch in which the blob may be gone.
-const EXPIRY: HeaderName = HeaderName::from_static("lode-expiry");
-
 /// `PUT` and `POST /v1/blobs`.
 pub(crate) async fn put<W: World>(call: &mut Call<'_, W>) -> Result<Response<Reply<W>>, Problem> {
     let query = PutQuery::decode(call.query())?;
     let size = declared_size(call, query)?;
-    let terms = Terms {
-        expiry: query.expiry,
-    };
+    let terms = query.terms;
     let stored = match (query.root, size) {
         (root, Some(size)) if size <= chunk_len() => put_chunk(call, root, size, terms).await?,
         (Some(root), Some(size)) => put_declared(call, root, size, terms).await?,
@@ -43,7 +39,7 @@ pub(crate) async fn put<W: World>(call: &mut Call<'_, W>) -> Result<Response<Rep
         }
         (None, _) => put_stream(call, size, terms).await?,
     };
-    Ok(stored_reply(stored, terms))
+    Ok(stored_reply(stored))
 }
 
 /// The size that header and query agree on.
@@ -85,16 +81,25 @@ pub(crate) async fn put_chunk<W: World>(
     if got != want {
         return Err(Error::SizeMismatch { want, got }.into());
     }
-    let Some(declared) = root else {
-        return Ok(call.shop.store.put(bytes, terms).await?);
-    };
-    let computed = blob_tree(&bytes)
-        .map_err(|_| Problem::from(Error::Empty))?
-        .root();
-    if computed != declared {
-        return Err(Error::RootMismatch { declared, computed }.into());
+    match root {
+        Some(root) => Ok(put_checked(call, root, bytes, terms).await?),
+        None => Ok(call.shop.store.put(bytes, terms).await?),
     }
-    Ok(call.shop.store.put_as(computed, bytes, terms).await?)
+}
+
+/// All bytes of a blob of at most a chunk, under the root that they must have.
+async fn put_checked<W: World>(
+    call: &Call<'_, W>,
+    declared: Root,
+    bytes: Bytes,
+    terms: Terms,
+) -> Result<Stored, Error> {
+    let tree = blob_tree(&bytes).map_err(|_| Error::Empty)?;
+    let computed = tree.root();
+    if computed != declared {
+        return Err(Error::RootMismatch { declared, computed });
+    }
+    call.shop.store.put_as(computed, bytes, terms).await
 }
 
 /// A blob of a declared root: an upload from its beginning. What an earlier connection left is
@@ -107,18 +112,15 @@ async fn put_declared<W: World>(
 ) -> Result<Stored, Problem> {
     match call.shop.store.resume(root, size, terms).await? {
         Resumed::Stored(stored) => Ok(stored),
-        Resumed::Upload(upload) => {
-            let _permit = call.admit_body(size).await?;
-            let upload = pour(call, upload, 0, size).await?;
-            if upload.offset() < size {
-                return Err(Error::SizeMismatch {
-                    want: size,
-                    got: upload.offset(),
-                }
-                .into());
+        Resumed::Upload(mut upload) => match pour(call, &mut upload, 0, size).await {
+            Ok(()) if upload.offset() == size => Ok(upload.finish().await?),
+            poured => {
+                let got = upload.offset();
+                upload.leave().await;
+                poured?;
+                Err(Error::SizeMismatch { want: size, got }.into())
             }
-            Ok(upload.finish().await?)
-        }
+        },
     }
 }
 
@@ -126,14 +128,15 @@ async fn put_declared<W: World>(
 /// are skipped; more than `size` in all are refused.
 pub(crate) async fn pour<W: World>(
     call: &mut Call<'_, W>,
-    mut upload: Box<Upload<W>>,
+    upload: &mut Upload<W>,
     mut at: u64,
     size: u64,
-) -> Result<Box<Upload<W>>, Problem> {
+) -> Result<(), Problem> {
+    let _permit = call.admit_body(size - at).await?;
     loop {
         let bytes = match call.intake.next().await {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return Ok(upload),
+            Ok(None) => return Ok(()),
             Err(error) => {
                 // What came is worth keeping: the client will continue there.
                 upload.flush().await?;
@@ -175,15 +178,15 @@ async fn put_stream<W: World>(
 }
 
 /// The answer to every request that leaves a blob durable: 201, or 200 if it was there.
-pub(crate) fn stored_reply<W: World>(stored: Stored, terms: Terms) -> Response<Reply<W>> {
+pub(crate) fn stored_reply<W: World>(stored: Stored) -> Response<Reply<W>> {
     let status = if stored.existed {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    let blob = Blob::new(stored.root, stored.size, terms.expiry, Some(stored.existed));
-    let mut response = json(status, &blob);
+    let mut response = json(status, &Blob::stored(stored));
     let headers = response.headers_mut();
+    tell_term(headers, stored.expiry);
     text(
         headers,
         header::LOCATION,
@@ -294,10 +297,7 @@ pub(crate) async fn list<W: World>(call: &Call<'_, W>) -> Result<Response<Reply<
     let next = (found.len() == query.limit).then(|| found.last()).flatten();
     let page = Page {
         next: next.map(|info| info.root.to_string()),
-        blobs: found
-            .iter()
-            .map(|info| Blob::new(info.root, info.size, info.expiry, None))
-            .collect(),
+        blobs: found.iter().copied().map(Blob::found).collect(),
     };
     Ok(json(StatusCode::OK, &page))
 }
@@ -337,8 +337,13 @@ fn describe(headers: &mut HeaderMap, info: BlobInfo) {
         HeaderValue::from_static("nosniff"),
     );
     text(headers, header::ETAG, &headers::etag(info.root));
-    if let Some(expiry) = info.expiry {
-        headers.insert(EXPIRY, expiry.into());
+    tell_term(headers, info.expiry);
+}
+
+/// Until when what the answer is about stays.
+pub(crate) fn tell_term(headers: &mut HeaderMap, expiry: Option<u32>) {
+    if let Some(expiry) = expiry {
+        headers.insert(headers::EXPIRY, expiry.into());
     }
 }
 

@@ -1,6 +1,10 @@
 //! Request headers that carry meaning for us: entity tags, offsets, wishes. Text in, values out.
 
+use hyper::header::HeaderName;
 use lode_engine::Root;
+
+/// First epoch in which a blob or an upload may be gone; not sent if it stays until it is deleted.
+pub const EXPIRY: HeaderName = HeaderName::from_static("lode-expiry");
 
 /// The strong entity tag of a blob: its root in quotes. Same root, same bytes, for ever.
 pub fn etag(root: Root) -> String {

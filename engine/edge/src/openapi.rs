@@ -65,7 +65,7 @@ described! {
         params(
             ("root" = Option<String>, Query, description = "The root that the bytes must have"),
             ("size" = Option<u64>, Query, description = "The size that the body must have"),
-            ("expiry" = Option<u32>, Query, description = "First epoch in which the blob may be gone")),
+            ("expiry" = Option<String>, Query, description = "First epoch in which the blob may be gone, from 1, or none")),
         request_body(content = Vec<u8>, content_type = "application/octet-stream"),
         responses(
             (status = 201, description = "Stored", body = Blob),
@@ -79,7 +79,7 @@ described! {
         params(
             ("root" = Option<String>, Query, description = "The root that the bytes must have"),
             ("size" = Option<u64>, Query, description = "The size that the body must have"),
-            ("expiry" = Option<u32>, Query, description = "First epoch in which the blob may be gone")),
+            ("expiry" = Option<String>, Query, description = "First epoch in which the blob may be gone, from 1, or none")),
         request_body(content = Vec<u8>, content_type = "application/octet-stream"),
         responses(
             (status = 201, description = "Stored", body = Blob),
@@ -103,7 +103,7 @@ described! {
             (status = 500, description = "Damaged; never served", body = Problem),
             (status = 503, body = Problem)))]
     get_blob;
-    /// Size, ETag and expiry of a blob.
+    /// Size, ETag and expiry (Lode-Expiry, if it has one) of a blob.
     #[path(head, path = "/v1/blobs/{root}", tag = "blobs",
         params(("root" = String, Path, description = "64 hexadecimal digits, 0x optional")),
         responses((status = 200, description = "In the headers"), (status = 404, description = "No such blob")))]
@@ -128,20 +128,20 @@ described! {
     /// Begins, or finds, the upload of a declared root.
     #[path(post, path = "/v1/uploads", tag = "uploads", request_body = UploadWish,
         responses(
-            (status = 201, description = "Send bytes from Upload-Offset on", body = UploadState),
+            (status = 201, description = "Send bytes from Upload-Offset on; Lode-Expiry is the upload's own", body = UploadState),
             (status = 200, description = "Nothing to do: the blob is stored", body = Blob),
             (status = 400, body = Problem), (status = 409, body = Problem),
             (status = 413, body = Problem), (status = 507, body = Problem)))]
     begin_upload;
-    /// How far an upload is.
+    /// How far an upload is, and until when it is kept.
     #[path(get, path = "/v1/uploads/{root}", tag = "uploads",
         params(("root" = String, Path, description = "64 hexadecimal digits, 0x optional")),
         responses((status = 200, body = UploadState), (status = 404, body = Problem)))]
     get_upload;
-    /// How far an upload is, in headers only.
+    /// How far an upload is, and until when it is kept, in headers only.
     #[path(head, path = "/v1/uploads/{root}", tag = "uploads",
         params(("root" = String, Path, description = "64 hexadecimal digits, 0x optional")),
-        responses((status = 204, description = "In Upload-Offset and Upload-Length"),
+        responses((status = 204, description = "In Upload-Offset, Upload-Length and Lode-Expiry"),
             (status = 404, description = "No such upload")))]
     head_upload;
     /// Sends bytes from Upload-Offset on; the last byte turns the upload into a blob.
@@ -149,7 +149,7 @@ described! {
         params(
             ("root" = String, Path, description = "64 hexadecimal digits, 0x optional"),
             ("Upload-Offset" = u64, Header, description = "Where the body's first byte belongs"),
-            ("expiry" = Option<u32>, Query, description = "First epoch in which the blob may be gone; the last piece decides")),
+            ("expiry" = Option<String>, Query, description = "First epoch in which the blob may be gone, from 1, or none: the last piece decides, and never for less than the upload was begun with; as it was begun, if not given")),
         request_body(content = Vec<u8>, content_type = "application/octet-stream"),
         responses(
             (status = 204, description = "Durable up to Upload-Offset"),

@@ -1,7 +1,7 @@
 //! Query strings: `key=value&…` in, checked values out. Unknown keys are errors, so that a typo
 //! never turns into a default.
 
-use lode_engine::Root;
+use lode_engine::{Root, store::Terms};
 
 use crate::path::decode_root;
 
@@ -36,38 +36,39 @@ pub enum QueryError {
     },
 }
 
-/// What a put may declare: `?root=0x…&size=N&expiry=EPOCH`.
+/// What a put may declare: `?root=0x…&size=N&expiry=EPOCH|none`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PutQuery {
     /// The bytes must have this root.
     pub root: Option<Root>,
     /// The body must have this many bytes.
     pub size: Option<u64>,
-    /// First epoch in which the blob may be gone.
-    pub expiry: Option<u32>,
+    /// Until when the blob is to stay; until it is deleted, if the client does not say.
+    pub terms: Terms,
 }
 
 impl PutQuery {
     /// Reads the query of a put.
     pub fn decode(query: &str) -> Result<Self, QueryError> {
-        let mut put = PutQuery::default();
+        let (mut put, mut until) = (PutQuery::default(), None);
         for pair in pairs(query)? {
             match pair {
                 ("root", text) => set("root", &mut put.root, root("root", text)?)?,
                 ("size", text) => set("size", &mut put.size, number("size", text)?)?,
-                ("expiry", text) => set("expiry", &mut put.expiry, number("expiry", text)?)?,
+                ("expiry", text) => set("expiry", &mut until, terms("expiry", text)?)?,
                 (key, _) => return Err(QueryError::UnknownKey(key.to_owned())),
             }
         }
+        put.terms = until.unwrap_or_default();
         Ok(put)
     }
 }
 
-/// What a piece of an upload may say: `?expiry=EPOCH`.
+/// What a piece of an upload may say: `?expiry=EPOCH|none`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PatchQuery {
-    /// First epoch in which the blob may be gone.
-    pub expiry: Option<u32>,
+    /// Until when the blob is to stay; as the upload was begun, if the client does not say.
+    pub terms: Option<Terms>,
 }
 
 impl PatchQuery {
@@ -76,7 +77,7 @@ impl PatchQuery {
         let mut patch = PatchQuery::default();
         for pair in pairs(query)? {
             match pair {
-                ("expiry", text) => set("expiry", &mut patch.expiry, number("expiry", text)?)?,
+                ("expiry", text) => set("expiry", &mut patch.terms, terms("expiry", text)?)?,
                 (key, _) => return Err(QueryError::UnknownKey(key.to_owned())),
             }
         }
@@ -179,6 +180,26 @@ fn root(key: &'static str, text: &str) -> Result<Root, QueryError> {
     })
 }
 
+/// Reads a term: an epoch from 1, or `none`.
+fn terms(key: &'static str, text: &str) -> Result<Terms, QueryError> {
+    let expiry = match text {
+        "none" => None,
+        // Epoch 0 is over before a store begins; the log writes it for "none".
+        text => number(key, text)
+            .ok()
+            .filter(|epoch| *epoch != 0)
+            .map(Some)
+            .ok_or(QueryError::BadValue {
+                key,
+                want: EPOCH_FORM,
+            })?,
+    };
+    Ok(Terms { expiry })
+}
+
+/// How a term is written.
+pub(crate) const EPOCH_FORM: &str = "an epoch from 1 to 4294967295, or none";
+
 fn number<T: core::str::FromStr>(key: &'static str, text: &str) -> Result<T, QueryError> {
     let bad = QueryError::BadValue {
         key,
@@ -207,14 +228,21 @@ mod tests {
             Ok(PutQuery {
                 root: Some(root),
                 size: Some(7),
-                expiry: Some(3)
+                terms: Terms { expiry: Some(3) }
             })
         );
-        assert_eq!(
-            PatchQuery::decode("expiry=9"),
-            Ok(PatchQuery { expiry: Some(9) })
-        );
-        assert_eq!(PatchQuery::decode(""), Ok(PatchQuery { expiry: None }));
+        for (query, terms) in [
+            ("", None),
+            ("expiry=9", Some(Terms { expiry: Some(9) })),
+            ("expiry=none", Some(Terms { expiry: None })),
+        ] {
+            assert_eq!(
+                PatchQuery::decode(query),
+                Ok(PatchQuery { terms }),
+                "{query}"
+            );
+        }
+        assert_eq!(PutQuery::decode("expiry=none"), Ok(PutQuery::default()));
         assert_eq!(
             ListQuery::decode(""),
             Ok(ListQuery {
@@ -263,10 +291,12 @@ mod tests {
             PutQuery::decode("size="),
             Err(QueryError::BadValue { .. })
         ));
-        assert!(matches!(
-            PutQuery::decode("expiry=4294967296"),
-            Err(QueryError::BadValue { .. })
-        ));
+        for bad in ["4294967296", "0", "None", "", "-1"] {
+            let query = format!("expiry={bad}");
+            let refused = |key| matches!(key, Err(QueryError::BadValue { key: "expiry", .. }));
+            assert!(refused(PutQuery::decode(&query).map(drop)), "{query}");
+            assert!(refused(PatchQuery::decode(&query).map(drop)), "{query}");
+        }
         assert!(matches!(
             PutQuery::decode("root=0x12"),
             Err(QueryError::BadValue { .. })

@@ -1,6 +1,6 @@
 //! The JSON that the API speaks, as types that clients may share.
 
-use lode_engine::Root;
+use lode_engine::store::{BlobInfo, Stored, UploadInfo};
 use lode_proofs::chunks;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,14 +22,29 @@ pub struct Blob {
 }
 
 impl Blob {
-    /// Describes a blob.
-    pub fn new(root: Root, size: u64, expiry: Option<u32>, existed: Option<bool>) -> Self {
+    /// Describes a blob that is there.
+    pub fn found(info: BlobInfo) -> Self {
+        let BlobInfo { root, size, expiry } = info;
         Blob {
             root: root.to_string(),
             size,
             chunks: chunks(size),
             expiry,
+            existed: None,
+        }
+    }
+
+    /// Describes a blob that was put.
+    pub fn stored(stored: Stored) -> Self {
+        let Stored {
+            root,
+            size,
+            expiry,
             existed,
+        } = stored;
+        Blob {
+            existed: Some(existed),
+            ..Blob::found(BlobInfo { root, size, expiry })
         }
     }
 }
@@ -51,8 +66,10 @@ pub struct UploadWish {
     pub root: String,
     /// Bytes.
     pub size: u64,
-    /// First epoch in which the blob may be gone.
+    /// First epoch in which the blob may be gone, from 1; null: it stays until it is deleted. An
+    /// upload that is there already keeps its own.
     #[serde(default)]
+    #[schema(minimum = 1)]
     pub expiry: Option<u32>,
 }
 
@@ -67,6 +84,23 @@ pub struct UploadState {
     pub offset: u64,
     /// All bytes are durable and bound to the root.
     pub stored: bool,
+    /// First epoch in which the upload, or the blob that it became, may be gone; null: it stays
+    /// until it is deleted.
+    #[serde(default)]
+    pub expiry: Option<u32>,
+}
+
+impl UploadState {
+    /// Describes an upload, or the blob that it became.
+    pub fn new(info: UploadInfo, stored: bool) -> Self {
+        UploadState {
+            root: info.root.to_string(),
+            size: info.size,
+            offset: info.offset,
+            stored,
+            expiry: info.expiry,
+        }
+    }
 }
 
 /// A chunk proof: the 0G wire's `lemma` and `path`, and what they are about.

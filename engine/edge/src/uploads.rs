@@ -7,6 +7,8 @@
 //!   HEAD /v1/uploads/{root} ─► Upload-Offset: 1835008
 //!   PATCH /v1/uploads/{root}  Upload-Offset: 1835008 ─► 201 and the blob
 //! ```
+//! When an answer about an upload goes out, its writer has let go of it: whoever asks next is never
+//! told that it is busy with that request.
 
 use hyper::{
     HeaderMap, Response, StatusCode,
@@ -14,17 +16,17 @@ use hyper::{
 };
 use lode_engine::{
     Error, Root,
-    store::{Resumed, Terms, UploadInfo},
+    store::{BlobInfo, Resumed, Terms, Upload, UploadInfo},
 };
 use lode_world::World;
 
 use crate::{
-    blobs::{chunk_len, pour, put_chunk, stored_reply, text, within_limit},
+    blobs::{chunk_len, pour, put_chunk, stored_reply, tell_term, text, within_limit},
     handle::Call,
     headers::decode_offset,
     path::decode_root,
     problem::{self, Problem},
-    query::PatchQuery,
+    query::{EPOCH_FORM, PatchQuery},
     reply::{Reply, empty, json, refusal},
     schema::{UploadState, UploadWish},
 };
@@ -44,21 +46,35 @@ pub(crate) async fn begin<W: World>(call: &mut Call<'_, W>) -> Result<Response<R
     if wish.size == 0 {
         return Err(Error::Empty.into());
     }
+    if wish.expiry == Some(0) {
+        let detail = format!("the body: expiry must be {EPOCH_FORM} as null");
+        return Err(Problem::new(problem::BAD_REQUEST, detail));
+    }
     within_limit(call, wish.size)?;
+    let store = &call.shop.store;
     let terms = Terms {
         expiry: wish.expiry,
     };
-    match call.shop.store.resume(root, wish.size, terms).await? {
-        Resumed::Stored(stored) => Ok(stored_reply(stored, terms)),
+    match store.resume(root, wish.size, terms).await? {
+        Resumed::Stored(stored) => Ok(stored_reply(stored)),
         Resumed::Upload(upload) => {
-            let state = state(root, wish.size, upload.offset(), false);
-            let mut response = json(StatusCode::CREATED, &state);
-            progress(response.headers_mut(), state.offset, state.size);
-            text(
-                response.headers_mut(),
-                header::LOCATION,
-                &format!("/v1/uploads/{root}"),
-            );
+            let begun = UploadInfo {
+                root,
+                size: wish.size,
+                offset: upload.offset(),
+                expiry: terms.expiry,
+            };
+            upload.leave().await;
+            // One that was there already has its own term; one of at most a chunk is not kept.
+            let info = store.upload(root).await?.unwrap_or(begun);
+            let mut response = json(StatusCode::CREATED, &UploadState::new(info, false));
+            progress(response.headers_mut(), info);
+            let mut location = format!("/v1/uploads/{root}");
+            if let Some(expiry) = info.expiry.filter(|_| info.size <= chunk_len()) {
+                // Nothing else remembers it.
+                location.push_str(&format!("?expiry={expiry}"));
+            }
+            text(response.headers_mut(), header::LOCATION, &location);
             Ok(response)
         }
     }
@@ -69,9 +85,9 @@ pub(crate) async fn get<W: World>(
     call: &Call<'_, W>,
     root: Root,
 ) -> Result<Response<Reply<W>>, Problem> {
-    let state = find(call, root).await?;
-    let mut response = json(StatusCode::OK, &state);
-    progress(response.headers_mut(), state.offset, state.size);
+    let (info, stored) = find(call, root).await?;
+    let mut response = json(StatusCode::OK, &UploadState::new(info, stored));
+    progress(response.headers_mut(), info);
     Ok(response)
 }
 
@@ -80,14 +96,15 @@ pub(crate) async fn head<W: World>(
     call: &Call<'_, W>,
     root: Root,
 ) -> Result<Response<Reply<W>>, Problem> {
-    let state = find(call, root).await?;
+    let (info, _) = find(call, root).await?;
     let mut response = empty(StatusCode::NO_CONTENT);
-    progress(response.headers_mut(), state.offset, state.size);
+    progress(response.headers_mut(), info);
     Ok(response)
 }
 
 /// `PATCH /v1/uploads/{root}`: bytes from `Upload-Offset` on, as many as the client likes. The
-/// last byte turns the upload into a blob, which expires as the request with that byte says.
+/// last byte turns the upload into a blob. It lasts as long as the upload was begun for, or longer
+/// if the request with that byte says so.
 pub(crate) async fn patch<W: World>(
     call: &mut Call<'_, W>,
     root: Root,
@@ -99,32 +116,56 @@ pub(crate) async fn patch<W: World>(
             let detail = "PATCH needs an Upload-Offset header with the offset of its first byte";
             Problem::new(problem::BAD_REQUEST, detail)
         })?;
-    let terms = Terms {
-        expiry: PatchQuery::decode(call.query())?.expiry,
+    let terms = PatchQuery::decode(call.query())?.terms;
+    let Some(info) = call.shop.store.upload(root).await? else {
+        return patch_unknown(call, root, offset, terms.unwrap_or_default()).await;
     };
-    let Some(UploadInfo { size, .. }) = call.shop.store.upload(root).await? else {
-        return patch_unknown(call, root, offset, terms).await;
-    };
-    let upload = match call.shop.store.resume(root, size, terms).await? {
-        Resumed::Stored(stored) => return Ok(stored_reply(stored, terms)),
+    let UploadInfo { size, expiry, .. } = info;
+    let terms = terms.unwrap_or(Terms { expiry });
+    let mut upload = match call.shop.store.resume(root, size, terms).await? {
+        Resumed::Stored(stored) => return Ok(stored_reply(stored)),
         Resumed::Upload(upload) => upload,
     };
-    if upload.offset() != offset {
-        return Ok(wrong_offset(offset, upload.offset(), size));
+    let ours = upload.offset();
+    if ours != offset {
+        upload.leave().await;
+        let info = UploadInfo {
+            offset: ours,
+            ..info
+        };
+        return Ok(wrong_offset(offset, info));
     }
-    let _permit = call.admit_body(size - offset).await?;
-    let mut upload = pour(call, upload, offset, size).await?;
-    if upload.offset() == size {
-        return Ok(stored_reply(upload.finish().await?, terms));
+    match fill(call, &mut upload, size).await {
+        Ok(()) if upload.offset() == size => Ok(stored_reply(upload.finish().await?)),
+        filled => {
+            let info = UploadInfo {
+                offset: upload.durable(),
+                ..info
+            };
+            upload.leave().await;
+            filled?;
+            let mut response = empty(StatusCode::NO_CONTENT);
+            progress(response.headers_mut(), info);
+            Ok(response)
+        }
     }
-    upload.flush().await?;
-    let mut response = empty(StatusCode::NO_CONTENT);
-    progress(response.headers_mut(), upload.durable(), size);
-    Ok(response)
 }
 
-/// No upload is known. Either it became a blob and its client never heard so; or the blob has one
-/// chunk, of which the store keeps nothing until it has all: then all of it comes in this PATCH.
+/// Takes the body in. What does not complete the blob is durable after this, in whole chunks.
+async fn fill<W: World>(
+    call: &mut Call<'_, W>,
+    upload: &mut Upload<W>,
+    size: u64,
+) -> Result<(), Problem> {
+    pour(call, upload, upload.offset(), size).await?;
+    if upload.offset() < size {
+        upload.flush().await?;
+    }
+    Ok(())
+}
+
+/// No upload is known. Either it became a blob and its client never heard so; or the blob has at
+/// most one chunk, of which the store keeps nothing until it has all: then all of it comes here.
 async fn patch_unknown<W: World>(
     call: &mut Call<'_, W>,
     root: Root,
@@ -132,17 +173,11 @@ async fn patch_unknown<W: World>(
     terms: Terms,
 ) -> Result<Response<Reply<W>>, Problem> {
     if let Some(info) = call.shop.store.stat(root).await? {
-        return Ok(stored_reply(
-            info.existed(),
-            Terms {
-                expiry: info.expiry,
-            },
-        ));
+        return Ok(stored_reply(info.existed()));
     }
     match call.intake.declared() {
         Some(size) if offset == 0 && (1..=chunk_len()).contains(&size) => Ok(stored_reply(
             put_chunk(call, Some(root), size, terms).await?,
-            terms,
         )),
         _ => Err(no_upload(root)),
     }
@@ -159,21 +194,26 @@ pub(crate) async fn delete<W: World>(
     }
 }
 
-/// The upload, or the blob that it became.
-async fn find<W: World>(call: &Call<'_, W>, root: Root) -> Result<UploadState, Problem> {
+/// The upload, or the blob that it became; whether it is the blob.
+async fn find<W: World>(call: &Call<'_, W>, root: Root) -> Result<(UploadInfo, bool), Problem> {
     if let Some(info) = call.shop.store.upload(root).await? {
-        return Ok(state(root, info.size, info.offset, false));
+        return Ok((info, false));
     }
-    match call.shop.store.stat(root).await? {
-        Some(blob) => Ok(state(root, blob.size, blob.size, true)),
-        None => Err(no_upload(root)),
-    }
+    let blob = call.shop.store.stat(root).await?;
+    let BlobInfo { root, size, expiry } = blob.ok_or_else(|| no_upload(root))?;
+    let whole = UploadInfo {
+        root,
+        size,
+        offset: size,
+        expiry,
+    };
+    Ok((whole, true))
 }
 
-fn wrong_offset<W: World>(theirs: u64, ours: u64, size: u64) -> Response<Reply<W>> {
-    let detail = format!("the upload is at {ours}, not at {theirs}");
+fn wrong_offset<W: World>(theirs: u64, info: UploadInfo) -> Response<Reply<W>> {
+    let detail = format!("the upload is at {}, not at {theirs}", info.offset);
     let mut response = refusal(&Problem::new(problem::WRONG_OFFSET, detail));
-    progress(response.headers_mut(), ours, size);
+    progress(response.headers_mut(), info);
     response
 }
 
@@ -184,18 +224,10 @@ fn no_upload(root: Root) -> Problem {
     )
 }
 
-fn state(root: Root, size: u64, offset: u64, stored: bool) -> UploadState {
-    UploadState {
-        root: root.to_string(),
-        size,
-        offset,
-        stored,
-    }
-}
-
 /// Headers of every answer about an upload. Never cached: they are true for a moment.
-fn progress(headers: &mut HeaderMap, offset: u64, size: u64) {
-    headers.insert(OFFSET, offset.into());
-    headers.insert(LENGTH, size.into());
+fn progress(headers: &mut HeaderMap, info: UploadInfo) {
+    headers.insert(OFFSET, info.offset.into());
+    headers.insert(LENGTH, info.size.into());
+    tell_term(headers, info.expiry);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

@@ -235,6 +235,155 @@ fn small() {
     );
 }
 
+/// Every answer about an upload tells until when it is kept, pieces keep its term, and the blob
+/// gets the longer of that and what the last piece asks for.
+#[test]
+fn terms() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    for (seed, (query, told)) in [
+        ("", Some("5")),
+        ("?expiry=3", Some("5")),
+        ("?expiry=9", Some("9")),
+        ("?expiry=none", None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let bytes = noise(50 + u64::try_from(seed).unwrap(), 2 * CHUNK + 7);
+        let root = root_of(&bytes);
+        let number = told.map(|text: &str| text.parse::<u32>().unwrap());
+        for (asked, status) in [("5", 201), ("7", 201), ("null", 201), ("0", 400)] {
+            let wish = format!(
+                r#"{{"root":"{root}","size":{},"expiry":{asked}}}"#,
+                bytes.len()
+            );
+            let begun = node.send("POST", "/v1/uploads", &[], wish.as_bytes());
+            assert_eq!(begun.status, status, "{begun:?}");
+            if status == 201 {
+                assert_eq!(
+                    begun.header("lode-expiry"),
+                    Some("5"),
+                    "the first one counts"
+                );
+                assert_eq!(begun.json()["expiry"], 5);
+            }
+        }
+        let location = format!("/v1/uploads/{root}");
+        let piece = patch_once(&node, &location, 0, &bytes[..CHUNK]);
+        assert_eq!(
+            (piece.status, piece.header("lode-expiry")),
+            (204, Some("5"))
+        );
+        patch_once(
+            &node,
+            &format!("{location}?expiry=0"),
+            CHUNK,
+            &bytes[CHUNK..],
+        )
+        .is_problem(400, "LODE0003");
+        let wrong = patch_once(&node, &location, 0, &bytes);
+        wrong.is_problem(409, "LODE0019");
+        assert_eq!(wrong.header("lode-expiry"), Some("5"));
+        let head = node.ask("HEAD", &location, &[]);
+        assert_eq!((head.status, head.header("lode-expiry")), (204, Some("5")));
+        assert_eq!(node.ask("GET", &location, &[]).json()["expiry"], 5);
+        let last = patch_once(&node, &format!("{location}{query}"), CHUNK, &bytes[CHUNK..]);
+        assert_eq!(
+            (last.status, last.header("lode-expiry")),
+            (201, told),
+            "{query}"
+        );
+        assert_eq!(
+            last.json()["expiry"].as_u64(),
+            number.map(u64::from),
+            "{query}"
+        );
+        assert_eq!(node.ask("HEAD", &location, &[]).header("lode-expiry"), told);
+        let blob = node.ask("HEAD", &format!("/v1/blobs/{root}"), &[]);
+        assert_eq!(blob.header("lode-expiry"), told);
+        let shorter = node.send(
+            "PUT",
+            &format!("/v1/blobs?root={root}&expiry=2"),
+            &[],
+            &bytes,
+        );
+        assert_eq!((shorter.status, shorter.header("lode-expiry")), (200, told));
+    }
+    let bytes = noise(60, 1000);
+    let wish = format!(r#"{{"root":"{}","size":1000,"expiry":5}}"#, root_of(&bytes));
+    let begun = node.send("POST", "/v1/uploads", &[], wish.as_bytes());
+    let location = begun.header("location").unwrap();
+    let stored = patch_once(&node, location, 0, &bytes);
+    assert_eq!(
+        stored.json()["expiry"],
+        5,
+        "the location carries the term of a small one"
+    );
+}
+
+/// A client that goes on the moment it has its answer is never told that its own upload is busy.
+#[test]
+fn at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let bytes = noise(70, 6 * CHUNK);
+    let mut other = bytes.clone();
+    other[9] ^= 1;
+    let long = [&bytes[4 * CHUNK..], b"x"].concat();
+    let root = root_of(&bytes).to_string();
+    for round in 0..40 {
+        let location = begin(&node, &bytes);
+        let sent = |at: usize, bytes: &[u8]| {
+            let answer = patch_once(&node, &location, at, bytes);
+            let code = match answer.body.is_empty() {
+                true => String::new(),
+                false => answer.json()["code"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            };
+            assert_ne!(code, "LODE0018", "round {round}, from {at}");
+            (answer.status, code)
+        };
+        assert_eq!(sent(0, &bytes[..CHUNK]).0, 204);
+        assert_eq!(sent(0, &bytes).1, "LODE0019");
+        assert_eq!(sent(CHUNK, &bytes[CHUNK..3 * CHUNK + 5]).0, 204);
+        assert_eq!(offset(&node, &location), 3 * CHUNK);
+        assert_eq!(sent(3 * CHUNK, &bytes[3 * CHUNK..4 * CHUNK]).0, 204);
+        assert_eq!(sent(4 * CHUNK, &long).1, "LODE0015");
+        match round % 4 {
+            0 => {
+                let from = offset(&node, &location);
+                assert_eq!(
+                    sent(from, &other[from..]).0,
+                    201,
+                    "only the first chunk differs"
+                );
+            }
+            1 => assert_eq!(node.ask("DELETE", &location, &[]).status, 204),
+            2 => {
+                assert_eq!(node.ask("DELETE", &location, &[]).status, 204);
+                begin(&node, &bytes);
+                assert_eq!(sent(0, &other).1, "LODE0014");
+                begin(&node, &bytes);
+                assert_eq!(sent(0, &bytes).0, 201);
+            }
+            _ => {
+                let put = node.send("PUT", &format!("/v1/blobs?root={root}"), &[], &bytes);
+                assert_eq!(put.status, 201, "{put:?}");
+            }
+        }
+        if round % 4 != 1 {
+            assert_eq!(node.get(&root), bytes);
+            assert_eq!(
+                node.ask("DELETE", &format!("/v1/blobs/{root}"), &[]).status,
+                204
+            );
+        }
+    }
+}
+
 /// A forgotten upload is gone; wishes that cannot come true are refused.
 #[test]
 fn abandon_and_refusals() {
