@@ -69,7 +69,7 @@ pub(crate) fn within_limit<W: World>(call: &Call<'_, W>, size: u64) -> Result<()
 }
 
 /// A blob of one chunk: one record, the store's short way.
-pub(crate) async fn put_chunk<W: World>(
+async fn put_chunk<W: World>(
     call: &mut Call<'_, W>,
     root: Option<Root>,
     want: u64,
@@ -88,7 +88,7 @@ pub(crate) async fn put_chunk<W: World>(
 }
 
 /// All bytes of a blob of at most a chunk, under the root that they must have.
-async fn put_checked<W: World>(
+pub(crate) async fn put_checked<W: World>(
     call: &Call<'_, W>,
     declared: Root,
     bytes: Bytes,

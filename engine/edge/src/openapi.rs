@@ -125,7 +125,8 @@ described! {
                 (ProofJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
             (status = 400, body = Problem), (status = 404, body = Problem)))]
     get_proof;
-    /// Begins, or finds, the upload of a declared root.
+    /// Begins, or finds, the upload of a declared root. Of a blob of at most one chunk (262144 bytes)
+    /// nothing is kept until all of it is there: it is sent in one PATCH, and is not resumed.
     #[path(post, path = "/v1/uploads", tag = "uploads", request_body = UploadWish,
         responses(
             (status = 201, description = "Send bytes from Upload-Offset on; Lode-Expiry is the upload's own", body = UploadState),
@@ -144,7 +145,8 @@ described! {
         responses((status = 204, description = "In Upload-Offset, Upload-Length and Lode-Expiry"),
             (status = 404, description = "No such upload")))]
     head_upload;
-    /// Sends bytes from Upload-Offset on; the last byte turns the upload into a blob.
+    /// Sends bytes from Upload-Offset on; the last byte turns the upload into a blob. A blob of at
+    /// most one chunk (262144 bytes) is sent in one piece, from offset 0.
     #[path(patch, path = "/v1/uploads/{root}", tag = "uploads",
         params(
             ("root" = String, Path, description = "64 hexadecimal digits, 0x optional"),
@@ -157,7 +159,8 @@ described! {
             (status = 200, description = "Was complete already", body = Blob),
             (status = 404, body = Problem), (status = 408, body = Problem),
             (status = 409, description = "Another offset, in Upload-Offset, or another client", body = Problem),
-            (status = 422, body = Problem), (status = 507, body = Problem)))]
+            (status = 422, description = "Other bytes than declared, or not all of a blob of at most one chunk (LODE0021)", body = Problem),
+            (status = 507, body = Problem)))]
     patch_upload;
     /// Forgets an upload.
     #[path(delete, path = "/v1/uploads/{root}", tag = "uploads",

@@ -9,6 +9,10 @@
 //! ```
 //! When an answer about an upload goes out, its writer has let go of it: whoever asks next is never
 //! told that it is busy with that request.
+//!
+//! Uploads continue at whole chunks, so one of at most a chunk would continue where it began: a
+//! record of its own, and another to end it, would buy nothing but a second way to send a few
+//! bytes. The store keeps nothing of it until all of it is there; it comes in one piece.
 
 use hyper::{
     HeaderMap, Response, StatusCode,
@@ -18,10 +22,11 @@ use lode_engine::{
     Error, Root,
     store::{BlobInfo, Resumed, Terms, Upload, UploadInfo},
 };
+use lode_proofs::CHUNK_LEN;
 use lode_world::World;
 
 use crate::{
-    blobs::{chunk_len, pour, put_chunk, stored_reply, tell_term, text, within_limit},
+    blobs::{chunk_len, pour, put_checked, stored_reply, tell_term, text, within_limit},
     handle::Call,
     headers::decode_offset,
     path::decode_root,
@@ -175,11 +180,31 @@ async fn patch_unknown<W: World>(
     if let Some(info) = call.shop.store.stat(root).await? {
         return Ok(stored_reply(info.existed()));
     }
-    match call.intake.declared() {
-        Some(size) if offset == 0 && (1..=chunk_len()).contains(&size) => Ok(stored_reply(
-            put_chunk(call, Some(root), size, terms).await?,
-        )),
-        _ => Err(no_upload(root)),
+    // Longer uploads only ever continue at whole chunks.
+    if !offset.is_multiple_of(chunk_len()) {
+        let detail = format!("no upload of {root} is under way that could go on at {offset}");
+        return Err(Problem::new(problem::ONE_PIECE, detail));
+    }
+    let whole = |size: u64| (1..=chunk_len()).contains(&size);
+    if offset != 0 || !call.intake.declared().is_none_or(whole) {
+        return Err(no_upload(root));
+    }
+    let _permit = call.admit_body(chunk_len()).await?;
+    let bytes = match call.intake.all(CHUNK_LEN).await {
+        Err(problem) if problem.code == problem::LONG_BODY => return Err(no_upload(root)),
+        all => all?,
+    };
+    let size = bytes.len();
+    match put_checked(call, root, bytes, terms).await {
+        Ok(stored) => Ok(stored_reply(stored)),
+        Err(Error::RootMismatch { computed, .. }) => {
+            let detail = format!(
+                "no upload of {root} is under way, and these {size} bytes are not all of it: \
+                 they have root {computed}; nothing was stored"
+            );
+            Err(Problem::new(problem::ONE_PIECE, detail))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -216,14 +216,35 @@ fn too_many_bytes() {
     patch(&node, &location, 0, &long).is_problem(422, "LODE0015");
 }
 
-/// A blob of one chunk goes the same way.
+/// A blob of one chunk goes the same way, in one piece: a part of it, and other bytes, are refused
+/// in words that say so, and nothing is stored.
 #[test]
 fn small() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), &[]);
     let bytes = noise(8, 1000);
     let location = begin(&node, &bytes);
-    patch(&node, &location, 0, &noise(9, 1000)).is_problem(422, "LODE0014");
+    for (at, part) in [
+        (0, &bytes[..500]),
+        (500, &bytes[500..]),
+        (0, &noise(9, 1000)),
+        (CHUNK + 1, &bytes),
+    ] {
+        let refused = patch(&node, &location, at, part);
+        refused.is_problem(422, "LODE0021");
+        let hint = refused.json()["hint"].as_str().unwrap().to_owned();
+        assert!(hint.contains("in one request"), "{hint}");
+    }
+    patch(&node, &location, CHUNK, &bytes).is_problem(404, "LODE0011");
+    let long = noise(10, CHUNK + 1);
+    patch(&node, &location, 0, &long).is_problem(404, "LODE0011");
+    node.ask("HEAD", &location, &[("upload-offset", "0")]);
+    assert_eq!(
+        node.ask("HEAD", &location, &[]).status,
+        404,
+        "nothing is kept"
+    );
+    assert_eq!(node.figure("blobs"), 0);
     let answer = patch(&node, &location, 0, &bytes);
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(node.get(&root_of(&bytes).to_string()), bytes);
@@ -233,6 +254,34 @@ fn small() {
         (again.status, &again.json()["existed"]),
         (200, &true.into())
     );
+}
+
+/// A body of unknown length is a piece as good as any other, also the only one.
+#[test]
+fn small_and_chunked() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    for size in [1000, CHUNK, CHUNK + 1] {
+        let bytes = noise(11, size);
+        // A longer one is not begun here: it is unknown.
+        let location = format!("/v1/uploads/{}", root_of(&bytes));
+        let mut raw = node.connect();
+        let headers = [("upload-offset", "0"), ("transfer-encoding", "chunked")];
+        raw.head("PATCH", &location, &headers);
+        for part in bytes.chunks(100_000) {
+            raw.write(format!("{:x}\r\n", part.len()).as_bytes());
+            raw.write(part);
+            raw.write(b"\r\n");
+        }
+        raw.write(b"0\r\n\r\n");
+        let answer = raw.answer("PATCH");
+        if size > CHUNK {
+            answer.is_problem(404, "LODE0011");
+        } else {
+            assert_eq!(answer.status, 201, "{answer:?}");
+            assert_eq!(node.get(&root_of(&bytes).to_string()), bytes);
+        }
+    }
 }
 
 /// Every answer about an upload tells until when it is kept, pieces keep its term, and the blob
