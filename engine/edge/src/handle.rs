@@ -127,8 +127,9 @@ pub(crate) async fn handle<W: World>(
             .unwrap_or_else(|problem| refuse(&problem)),
         Err(error) => refuse(&error.into()),
     };
-    call.intake.drain().await;
-    if guest.verdict() == Verdict::SlowBody {
+    let asked = parts.headers.contains_key(header::EXPECT);
+    if !call.intake.drain(asked).await || guest.verdict() == Verdict::SlowBody {
+        // hyper ends the connection then, and says so only if it is told to.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }

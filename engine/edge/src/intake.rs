@@ -51,6 +51,8 @@ pub(crate) struct Intake<'a, W> {
     door: Door,
     body: Incoming,
     taken: u64,
+    /// All of the body has come.
+    ended: bool,
     /// Came in before there was credit for the rest: small frames together, then a long one.
     early: Vec<u8>,
     early_long: Option<Bytes>,
@@ -71,6 +73,7 @@ impl<'a, W: World> Intake<'a, W> {
             door,
             body,
             taken: 0,
+            ended: false,
             early: Vec::new(),
             early_long: None,
         }
@@ -121,6 +124,7 @@ impl<'a, W: World> Intake<'a, W> {
             .await?;
             let Some(frame) = frame else {
                 self.guest.intake.end(self.world.now(), 0);
+                self.ended = true;
                 return Ok(None);
             };
             let frame = frame.map_err(|_| IntakeError::Cut(self.taken))?;
@@ -166,20 +170,24 @@ impl<'a, W: World> Intake<'a, W> {
     }
 
     /// Reads the rest of a short body away, so that the answer reaches a client that sends before
-    /// it listens, on a connection that stays usable. A long rest is left: the connection ends
-    /// after the answer.
-    pub async fn drain(&mut self) {
+    /// it listens, on a connection that stays usable. A long rest is left, and so is a body whose
+    /// client `asked` whether it is wanted and has not heard yes: false, and the connection has to
+    /// end after the answer.
+    pub async fn drain(&mut self, asked: bool) -> bool {
         self.early.clear();
         self.early_long = None;
         let end = self.taken + DRAIN_LEN;
-        if self.declared().is_some_and(|left| left > DRAIN_LEN) {
-            return;
-        }
-        while self.taken < end {
-            match self.next().await {
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return,
+        let long = self.declared().is_some_and(|left| left > DRAIN_LEN);
+        let unheard = asked && self.taken == 0;
+        while !self.is_over() && !long && !unheard && self.taken < end {
+            if self.frame().await.is_err() {
+                return false;
             }
         }
+        self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.ended || self.body.is_end_stream()
     }
 }

@@ -97,6 +97,49 @@ fn no_http() {
     assert_eq!(node.ask("GET", "/healthz", &[]).status, 200);
 }
 
+/// A refusal in the middle of a long body says that the connection ends, and arrives whole at a
+/// client that sends all it has before it listens. A short body costs no connection.
+#[test]
+fn refused_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &["--max-blob", "1MiB"]);
+    let zero = "0".repeat(64);
+    let unknown = format!("/v1/uploads/{zero}");
+    for (method, path, size, status, code) in [
+        ("PUT", "/v1/blobs", 4_000_000, 413, "LODE0006"),
+        ("PATCH", &unknown, 4_000_000, 404, "LODE0011"),
+        ("GET", "/v1/nothing", 1_000_000, 413, "LODE0006"),
+        ("PUT", "/v1/blobs?sise=1", 4_000_000, 400, "LODE0003"),
+    ] {
+        let mut raw = node.connect();
+        let length = size.to_string();
+        raw.head(
+            method,
+            path,
+            &[("content-length", &length), ("upload-offset", "0")],
+        );
+        raw.write(&noise(1, size));
+        std::thread::sleep(Duration::from_millis(200));
+        let answer = raw.answer(method);
+        answer.is_problem(status, code);
+        assert!(!answer.cut, "{method} {path}");
+        assert_eq!(
+            answer.header("connection"),
+            Some("close"),
+            "{method} {path}"
+        );
+        assert!(raw.is_closed_within(Duration::from_secs(30)));
+        let mut raw = node.connect();
+        raw.head(method, "/v1/blobs/xyz", &[("content-length", "1000")]);
+        raw.write(&noise(1, 1000));
+        let answer = raw.answer(method);
+        answer.is_problem(400, "LODE0002");
+        assert_eq!(answer.header("connection"), None);
+        raw.head("GET", "/healthz", &[]);
+        assert_eq!(raw.answer("GET").status, 200, "it goes on");
+    }
+}
+
 /// A body that ends early leaves nothing; the store is as it was.
 #[test]
 fn truncated_body() {

@@ -318,5 +318,17 @@ fn expect_continue() {
         "/v1/blobs",
         &[("content-length", "2000000"), ("expect", "100-continue")],
     );
-    raw.answer("PUT").is_problem(413, "LODE0006");
+    let refused = raw.answer("PUT");
+    refused.is_problem(413, "LODE0006");
+    assert_eq!(refused.header("connection"), Some("close"));
+    // A short body that is not wanted is not asked for either.
+    let mut raw = node.connect();
+    raw.head(
+        "PUT",
+        "/v1/blobs/xyz",
+        &[("content-length", "100"), ("expect", "100-continue")],
+    );
+    let mut first = [0; 12];
+    std::io::Read::read_exact(&mut raw.stream, &mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 400");
 }
