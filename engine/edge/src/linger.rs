@@ -6,7 +6,7 @@
 
 use core::{future::poll_fn, pin::Pin, time::Duration};
 
-use futures_lite::{AsyncRead, AsyncWrite, future::or};
+use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt, future::or};
 use hyper::rt::Write;
 use lode_world::World;
 
@@ -19,8 +19,9 @@ use crate::{
 const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_LEN: usize = 8 * 1024 * 1024;
 
-/// Closes our side, then reads the client's until it ends, says too much, or takes too long.
-pub(crate) async fn linger<W, S>(world: &W, mut wire: Wire<W, S>)
+/// Says `last`, closes our side, then reads the client's until it ends, says too much, or takes
+/// too long.
+pub(crate) async fn linger<W, S>(world: &W, mut wire: Wire<W, S>, last: &[u8])
 where
     W: World,
     S: AsyncRead + AsyncWrite + Unpin,
@@ -28,6 +29,9 @@ where
     let guest = wire.guest.clone();
     let work = async {
         // The client may be gone already; then there is nothing to wait for.
+        if wire.stream.write_all(last).await.is_err() {
+            return;
+        }
         let closed = poll_fn(|context| Pin::new(&mut wire).poll_shutdown(context)).await;
         let mut left = LINGER_LEN;
         while closed.is_ok() && !wire.ended && left > 0 && guest.verdict() != Verdict::End {

@@ -1,7 +1,10 @@
 //! Errors as clients see them: one numbered code each, one `application/problem+json` body
 //! (RFC 9457), one HTTP status that says the same.
 
-use hyper::{HeaderMap, StatusCode, header};
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{self, HeaderValue},
+};
 use lode_engine::Error;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -55,6 +58,8 @@ codes! {
     SLOW_BODY = "LODE0007" 408 Some(1), "body too slow", "resume the upload; the node keeps what is durable";
     /// The body ended before its declared length.
     CUT_BODY = "LODE0008" 400 None, "body cut short", "resume the upload; the node keeps what is durable";
+    /// A request head beyond its limit.
+    LONG_HEAD = "LODE0009" 431 None, "request head too long", "send fewer or shorter headers";
     /// No blob of this root.
     NO_BLOB = "LODE0010" 404 None, "blob not found", "put the blob first, or check the root";
     /// No unfinished upload of this root.
@@ -77,11 +82,6 @@ codes! {
     WRONG_OFFSET = "LODE0019" 409 Some(0), "wrong offset", "continue at the Upload-Offset of this answer";
     /// The root is taken by a blob of another size.
     OTHER_SIZE = "LODE0020" 409 None, "root is taken by another size", "compare the sizes: the bytes differ in zeroes at the end";
-    /// The disk is full.
-    FULL = "LODE0030" 507 Some(60), "disk full", "delete or expire blobs, or give the node more space";
-    /// No credit in time.
-    BUSY = "LODE0031" 503 Some(1), "busy", "retry after a moment";
-    /// The node is going down.
     /// No upload under way, and not all of a blob that would need none.
     ONE_PIECE = "LODE0021" 422 None, "not in one piece", "a blob of at most 262144 bytes is sent whole, from offset 0, in one request; begin a longer one by POST /v1/uploads";
     /// The disk is full.
@@ -165,11 +165,31 @@ impl Problem {
             hint: self.code.hint.to_owned(),
         };
         serde_json::to_vec(&body).unwrap_or_default()
+    /// The whole answer, for connections that end with it and have nobody else to write it.
+    pub fn last_words(&self) -> Vec<u8> {
+        let (status, body) = (self.status(), self.to_json());
+        let mut headers = HeaderMap::new();
+        self.fill(&mut headers);
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        let reason = status.canonical_reason().unwrap_or_default();
+        let mut words = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+        for (name, value) in &headers {
+            words.extend_from_slice(name.as_str().as_bytes());
+            words.extend_from_slice(b": ");
+            words.extend_from_slice(value.as_bytes());
+            words.extend_from_slice(b"\r\n");
+        }
+        words.extend_from_slice(b"\r\n");
+        words.extend_from_slice(&body);
+        words
+    }
+
     }
 
     /// Adds the headers that every problem carries.
     pub fn fill(&self, headers: &mut HeaderMap) {
-        let kind = header::HeaderValue::from_static("application/problem+json");
+        let kind = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, kind);
         if let Some(seconds) = self.code.retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -29,8 +29,8 @@ use crate::{
     handle::{Shop, handle},
     limits::Limits,
     linger::linger,
-    meter::Meter,
-    problem::{CROWDED, Problem},
+    meter::{Door, Meter},
+    problem::{BAD_REQUEST, CROWDED, LONG_HEAD, LONG_PATH, Problem},
     watch::{Place, Verdict, Watch},
     wire::{READ_LEN, Scratch, Wire},
 };
@@ -293,15 +293,9 @@ impl<W: Net> Floor<W> {
 
 /// Tells a client that there is no room.
 async fn refuse<S: futures_lite::AsyncWrite + Unpin>(mut stream: S) {
-    let body = Problem::new(CROWDED, "this node serves as many connections as it may").to_json();
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n\
-         Retry-After: 1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let problem = Problem::new(CROWDED, "this node serves as many connections as it may");
     // The client may be gone; there is nobody else to tell.
-    let _gone = stream.write_all(head.as_bytes()).await.is_err();
-    let _gone = stream.write_all(&body).await.is_err();
+    let _gone = stream.write_all(&problem.last_words()).await.is_err();
     let _gone = stream.close().await.is_err();
 }
 
@@ -320,6 +314,7 @@ async fn converse<W: Net>(
         guest: guest.clone(),
         scratch,
         ended: false,
+        kept_back: None,
     };
     let service =
         service_fn(|request| Box::pin(handle(shop.clone(), guest.clone(), peer, request)));
@@ -331,19 +326,46 @@ async fn converse<W: Net>(
     let ended = poll_fn(|context| {
         guest.listen(context.waker());
         if guest.verdict() == Verdict::End {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
         if guest.should_leave() && !asked {
             asked = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
-        connection
-            .poll_without_shutdown(context)
-            .map(|outcome| outcome.is_ok())
+        connection.poll_without_shutdown(context).map(Some)
     });
-    // An error is the client's: it left, or spoke no HTTP; hyper has answered what can be answered.
-    if ended.await {
-        let wire = connection.into_parts().io;
-        linger(&world, wire).await;
+    let Some(outcome) = ended.await else { return };
+    let wire = connection.into_parts().io;
+    // An error is the client's: it left, or spoke no HTTP.
+    let problem = wire.kept_back.map(|status| {
+        let why = outcome.map_or_else(|error| error.to_string(), |()| "no request".to_owned());
+        unreadable(status, &why, &shop.limits)
+    });
+    let last = problem.map(|problem| {
+        let span = world.now().saturating_sub(guest.since());
+        let words = problem.last_words();
+        let sent = u64::try_from(words.len()).unwrap_or(u64::MAX);
+        shop.meter
+            .request(Door::Other, problem.code.status, span, sent);
+        words
+    });
+    linger(&world, wire, last.as_deref().unwrap_or_default()).await;
+}
+
+/// What hyper could not read as a request, in our words.
+fn unreadable(status: u16, why: &str, limits: &Limits) -> Problem {
+    match status {
+        431 => Problem::new(
+            LONG_HEAD,
+            format!(
+                "the request line and headers have more than {} bytes, or there are too many",
+                limits.head_len
+            ),
+        ),
+        414 => Problem::new(LONG_PATH, "the request target has more than 65534 bytes"),
+        _ => Problem::new(
+            BAD_REQUEST,
+            format!("this is no request of HTTP/1.1: {why}"),
+        ),
     }
 }

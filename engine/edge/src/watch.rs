@@ -105,6 +105,8 @@ pub(crate) struct Guest {
     pub reply: Patience,
     /// Bytes of credit that its requests hold.
     pub held: Cell<u64>,
+    /// An answer of ours is on its way: from its request until all of it is written.
+    answering: Cell<bool>,
     /// Credit for bytes that wait in the connection's write buffer.
     unflushed: RefCell<Option<Permit>>,
     verdict: Cell<Verdict>,
@@ -120,6 +122,7 @@ impl Guest {
             intake: Patience::default(),
             reply: Patience::default(),
             held: Cell::new(0),
+            answering: Cell::new(false),
             unflushed: RefCell::new(None),
             verdict: Cell::new(Verdict::Fine),
             leave: Cell::new(false),
@@ -134,6 +137,9 @@ impl Guest {
 
     /// The write buffer is empty.
     pub fn flushed(&self) {
+        if self.phase.get() != Phase::Request {
+            self.answering.set(false);
+        }
         if self.unflushed.take().is_some() {
             self.wake();
         }
@@ -154,10 +160,23 @@ impl Guest {
         self.phase.get()
     }
 
+    /// Whether bytes that are written now may belong to an answer of ours.
+    pub fn is_answering(&self) -> bool {
+        self.answering.get()
+    }
+
     /// The client goes over to another phase.
     pub fn enter(&self, phase: Phase, now: Duration) {
+        if phase == Phase::Request {
+            self.answering.set(true);
+        }
         self.phase.set(phase);
         self.since.set(now);
+    }
+
+    /// When it began what it does now.
+    pub fn since(&self) -> Duration {
+        self.since.get()
     }
 
     /// What the sweep decided.

@@ -28,12 +28,25 @@ pub(crate) struct Wire<W, S> {
     pub scratch: Scratch,
     /// The client closed its side.
     pub ended: bool,
+    /// Status of the answer without a body that hyper gives to what it cannot read as a request,
+    /// kept back: nothing of it is sent, so that the connection's end can give it with a body.
+    pub kept_back: Option<u16>,
 }
 
 // A world is only ever called, never polled in place.
 impl<W, S> Unpin for Wire<W, S> {}
 
 impl<W: World, S> Wire<W, S> {
+    /// Takes in what hyper says by itself. It writes without us only then; while bytes of an
+    /// answer of ours are still unwritten the two cannot be told apart, and both go out as they are.
+    fn keep_back(&mut self, bytes: &[u8]) {
+        let status = bytes
+            .get(9..12)
+            .and_then(|digits| str::from_utf8(digits).ok());
+        let status = status.and_then(|digits| digits.parse().ok());
+        self.kept_back = self.kept_back.or(status).or(Some(400));
+    }
+
     /// Notes the outcome of a write.
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &outcome {
@@ -88,6 +101,10 @@ impl<W: World, S: AsyncWrite + Unpin> Write for Wire<W, S> {
         context: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if !self.guest.is_answering() {
+            self.keep_back(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_write(context, buf);
         self.wrote(outcome)
     }
@@ -101,6 +118,10 @@ impl<W: World, S: AsyncWrite + Unpin> Write for Wire<W, S> {
         context: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.guest.is_answering() {
+            self.keep_back(bufs.first().map_or(&[], |first| first));
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(context, bufs);
         self.wrote(outcome)
     }

@@ -61,27 +61,67 @@ fn endless_body() {
     assert_eq!(node.figure("blobs"), 0);
 }
 
-/// Heads beyond every measure, and bytes that are no HTTP, end only their own connection.
+/// Heads beyond every measure, and bytes that are no HTTP, end only their own connection, with a
+/// problem in JSON like every other refusal, also after a request that was answered.
 #[test]
 fn no_http() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), &[]);
-    let long = "y".repeat(20_000);
-    let answer = node.ask("GET", "/healthz", &[("x-long", &long)]);
-    assert_eq!(answer.status, 431);
-    let mut raw = node.connect();
-    raw.head("GET", &format!("/{}", "z".repeat(80_000)), &[]);
-    assert!([414, 431].contains(&raw.answer("GET").status));
-    for garbage in [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(),
-        b"HELO you\r\n\r\n",
-        &noise(3, 5000),
-    ] {
-        let mut raw = node.connect();
-        raw.write(garbage);
-        raw.stream.shutdown(std::net::Shutdown::Write).unwrap();
-        assert!(raw.is_closed_within(Duration::from_secs(30)));
+    let many = "x-many: y\r\n".repeat(200);
+    let heads = [
+        (
+            format!("x-long: {}\r\n", "y".repeat(20_000)),
+            431,
+            "LODE0009",
+        ),
+        (
+            format!("x-long: {}\r\n", "y".repeat(300_000)),
+            431,
+            "LODE0009",
+        ),
+        (many, 431, "LODE0009"),
+        ("no colon\r\n".to_owned(), 400, "LODE0003"),
+        (
+            "content-length: 5\r\ncontent-length: 6\r\n".to_owned(),
+            400,
+            "LODE0003",
+        ),
+        ("content-length: five\r\n".to_owned(), 400, "LODE0003"),
+    ];
+    let heads = heads.map(|(headers, status, code)| {
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: node\r\n{headers}\r\n");
+        (head.into_bytes(), status, code)
+    });
+    let lines = [
+        (
+            format!("GET /{} HTTP/1.1\r\n\r\n", "z".repeat(80_000)).into_bytes(),
+            431,
+            "LODE0009",
+        ),
+        (b"HELO you\r\n\r\n".to_vec(), 400, "LODE0003"),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+            400,
+            "LODE0003",
+        ),
+        (noise(3, 5000), 400, "LODE0003"),
+    ];
+    for (garbage, status, code) in heads.into_iter().chain(lines) {
+        for earlier in [0, 1] {
+            let mut raw = node.connect();
+            let valid = "GET /healthz HTTP/1.1\r\nhost: node\r\n\r\n".repeat(earlier);
+            raw.write(&[valid.as_bytes(), &garbage].concat());
+            if earlier > 0 {
+                assert_eq!(raw.answer("GET").body, b"ok\n");
+            }
+            let answer = raw.answer("GET");
+            answer.is_problem(status, code);
+            assert!(!answer.cut);
+            assert_eq!(answer.header("connection"), Some("close"));
+            assert!(raw.is_closed_within(Duration::from_secs(30)));
+        }
     }
+    assert!(node.metric("lode_http_requests_total{route=\"other\",status=\"4xx\"}") >= 20);
     let mut raw = node.connect();
     raw.head(
         "POST",
