@@ -30,7 +30,7 @@ use crate::{
     metrics::{self, STORE_METRICS},
     openapi,
     problem::{self, Problem},
-    schema::{Check, Ready, Scrubbed},
+    schema::{Check, EpochState, Ready, Scrubbed},
 };
 
 /// How long the store may take for its counters before it counts as silent.
@@ -47,6 +47,7 @@ pub const DESK_ROUTES: &[(&str, &[&str])] = &[
     ("/openapi.json", &["GET"]),
     ("/v1/stat", &["GET"]),
     ("/v1/scrub", &["POST"]),
+    ("/v1/epoch", &["GET", "PUT"]),
 ];
 
 /// The tokio side of an edge. [`Desk::run`] belongs on a runtime of its own thread.
@@ -95,6 +96,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/openapi.json", get(description))
         .route("/v1/stat", get(stat))
         .route("/v1/scrub", post(scrub))
+        .route("/v1/epoch", get(epoch).put(set_epoch))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         // The shards have bounded the body before it came here.
@@ -160,16 +162,24 @@ async fn description() -> impl IntoResponse {
 impl Room {
     /// The store's counters, or why there are none.
     async fn stats(&self) -> Result<Stats, Problem> {
+        let stats = tokio::time::timeout(STATS_TIME, self.ask(Question::Stats)).await;
+        let late = |_| Problem::new(problem::SILENT, "the shards did not answer within 2 s");
+        stats.map_err(late)?
+    }
+
+    /// The answer of a shard, however long it takes.
+    async fn ask<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Question,
+    ) -> Result<T, Problem> {
         let (reply, answer) = oneshot::channel();
-        let silent = |detail: &str| Problem::new(problem::SILENT, detail);
-        if self.questions.try_send(Question::Stats(reply)).is_err() {
-            return Err(silent("the shards take no questions"));
+        if self.questions.try_send(question(reply)).is_err() {
+            return Err(Problem::new(
+                problem::SILENT,
+                "the shards take no questions",
+            ));
         }
-        match tokio::time::timeout(STATS_TIME, answer).await {
-            Ok(Ok(stats)) => Ok(stats?),
-            Ok(Err(_)) => Err(silent("the shards are gone")),
-            Err(_) => Err(silent("the shards did not answer within 2 s")),
-        }
+        Ok(answer.await.map_err(|_| Problem::from(Error::Closing))??)
     }
 
     fn sum(&self) -> Sum {
@@ -264,32 +274,9 @@ async fn scrub(
     scrubbed.map(Json)
 }
 
-/// Operators sit on the node's own machine and are no web page: a browser names the page that
-/// sends a request, and no page has business here.
-fn only_operator(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
-    if peer.ip().is_loopback() && !headers.contains_key(header::ORIGIN) {
-        return Ok(());
-    }
-    Err(Problem::new(
-        problem::FORBIDDEN,
-        format!("{peer} is not an operator of this node"),
-    ))
-}
-
 async fn scrub_once(room: &Room, rate: u64) -> Result<Scrubbed, Problem> {
     let before = room.stats().await?;
-    let (reply, answer) = oneshot::channel();
-    if room
-        .questions
-        .try_send(Question::Scrub { rate, reply })
-        .is_err()
-    {
-        return Err(Problem::new(
-            problem::SILENT,
-            "the shards take no questions",
-        ));
-    }
-    answer.await.map_err(|_| Problem::from(Error::Closing))??;
+    room.ask(|reply| Question::Scrub { rate, reply }).await?;
     let after = room.stats().await?;
     Ok(Scrubbed {
         bytes: after.scrubbed_bytes.saturating_sub(before.scrubbed_bytes),
@@ -297,20 +284,74 @@ async fn scrub_once(room: &Room, rate: u64) -> Result<Scrubbed, Problem> {
     })
 }
 
+async fn epoch(State(room): State<Arc<Room>>) -> Result<Json<EpochState>, Problem> {
+    let epoch = room.stats().await?.epoch;
+    let epoch = u32::try_from(epoch).unwrap_or(u32::MAX);
+    Ok(Json(EpochState { epoch }))
+}
+
+async fn set_epoch(
+    State(room): State<Arc<Room>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<EpochState>, Problem> {
+    only_operator(peer, &headers)?;
+    let EpochState { epoch } = serde_json::from_slice(&body)
+        .map_err(|error| Problem::new(problem::BAD_REQUEST, format!("the body: {error}")))?;
+    let now = room
+        .ask(|reply| Question::SetEpoch { epoch, reply })
+        .await?;
+    if now > epoch {
+        let detail = format!("the store is at epoch {now} and does not go back to {epoch}");
+        return Err(Problem::new(problem::PAST_EPOCH, detail));
+    }
+    tracing::info!(epoch, "the epoch was set");
+    Ok(Json(EpochState { epoch }))
+}
+
+/// Operators sit on the node's own machine and are no web page: a browser names the page that
+/// sends a request, and no page has business here. Nor has whoever comes through a proxy on this
+/// machine: proxies say that they are one, unless they are told not to.
+fn only_operator(peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+    let relayed = RELAYED.iter().any(|name| headers.contains_key(*name));
+    // A socket for both families shows 127.0.0.1 as ::ffff:127.0.0.1.
+    if peer.ip().to_canonical().is_loopback() && !relayed {
+        return Ok(());
+    }
+    let who = if relayed {
+        "a relayed request"
+    } else {
+        "the sender"
+    };
+    Err(Problem::new(
+        problem::FORBIDDEN,
+        format!("{who}, from {peer}, is not an operator of this node"),
+    ))
+}
+
+/// Headers that a browser sends for a page, and a proxy for somebody else.
+const RELAYED: [&str; 4] = ["origin", "forwarded", "x-forwarded-for", "via"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Only a loopback peer that is no web page is an operator.
+    /// Only a loopback peer that speaks for itself, and for no web page, is an operator.
     #[test]
     fn operators() {
         let none = HeaderMap::new();
-        let mut page = HeaderMap::new();
-        page.insert(header::ORIGIN, "http://evil.example".parse().unwrap());
+        for name in RELAYED {
+            let mut relayed = HeaderMap::new();
+            relayed.insert(name, "http://evil.example".parse().unwrap());
+            let peer = "127.0.0.1:9".parse().unwrap();
+            assert!(only_operator(peer, &relayed).is_err(), "{name}");
+        }
         for (peer, headers, want) in [
             ("127.0.0.1:9", &none, true),
             ("[::1]:9", &none, true),
-            ("127.0.0.1:9", &page, false),
+            ("[::ffff:127.0.0.1]:9", &none, true),
+            ("[::ffff:192.168.1.5]:9", &none, false),
             ("192.168.1.5:9", &none, false),
             ("[2001:db8::1]:9", &none, false),
         ] {

@@ -35,6 +35,11 @@ pub(crate) enum Question {
         rate: u64,
         reply: oneshot::Sender<Result<(), Error>>,
     },
+    /// The store's epoch, raised to `epoch` if it is not there yet.
+    SetEpoch {
+        epoch: u32,
+        reply: oneshot::Sender<Result<u32, Error>>,
+    },
 }
 
 pub(crate) fn letters() -> (Sender<Letter>, Receiver<Letter>) {
@@ -82,6 +87,9 @@ pub(crate) async fn answer<W: World>(world: W, store: Store<W>, questions: Recei
             let _gone = match question {
                 Question::Stats(reply) => reply.send(store.stats().await).is_err(),
                 Question::Scrub { rate, reply } => reply.send(store.scrub(rate).await).is_err(),
+                Question::SetEpoch { epoch, reply } => {
+                    reply.send(store.set_epoch(epoch).await).is_err()
+                }
             };
         });
     }

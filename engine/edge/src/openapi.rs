@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use crate::{
     problem::ProblemBody as Problem,
-    schema::{Blob, Check, Page, ProofJson, Ready, Scrubbed, UploadState, UploadWish},
+    schema::{Blob, Check, EpochState, Page, ProofJson, Ready, Scrubbed, UploadState, UploadWish},
 };
 
 /// The description as JSON.
@@ -21,16 +21,18 @@ pub fn json() -> String {
     info(
         title = "Lode",
         description = "A store for immutable blobs, named by the root of their sector tree. \
-            Every error is an application/problem+json with a stable code.",
+            Every error is an application/problem+json with a stable code. Requests that say \
+            so are answered only to the node's own machine, and not through a proxy on it: \
+            a proxy that hides what it is must not pass them on.",
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
         list_blobs, post_blob, put_blob, get_blob, head_blob, delete_blob, get_proof,
         begin_upload, get_upload, head_upload, patch_upload, delete_upload,
-        healthz, readyz, metrics, openapi, stat, scrub
+        healthz, readyz, metrics, openapi, stat, scrub, get_epoch, put_epoch
     ),
     components(schemas(
-        Blob, Check, Page, Problem, ProofJson, Ready, Scrubbed, UploadState, UploadWish
+        Blob, Check, EpochState, Page, Problem, ProofJson, Ready, Scrubbed, UploadState, UploadWish
     )),
     tags(
         (name = "blobs", description = "Bytes in and out, served by the shards"),
@@ -191,6 +193,19 @@ described! {
         responses((status = 200, body = Scrubbed), (status = 403, body = Problem),
             (status = 503, body = Problem)))]
     scrub;
+    /// Which epoch the store is at.
+    #[path(get, path = "/v1/epoch", tag = "node",
+        responses((status = 200, body = EpochState), (status = 503, body = Problem)))]
+    get_epoch;
+    /// Tells the store which epoch it is; answers when what has expired by it is gone, which cannot
+    /// be taken back. The same epoch again changes nothing. Only from the node's own machine.
+    #[path(put, path = "/v1/epoch", tag = "node", request_body = EpochState,
+        responses(
+            (status = 200, body = EpochState), (status = 400, body = Problem),
+            (status = 403, body = Problem),
+            (status = 409, description = "The store is at a later epoch already", body = Problem),
+            (status = 500, body = Problem), (status = 503, body = Problem)))]
+    put_epoch;
 }
 
 #[cfg(test)]

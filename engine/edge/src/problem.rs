@@ -84,15 +84,13 @@ codes! {
     OTHER_SIZE = "LODE0020" 409 None, "root is taken by another size", "compare the sizes: the bytes differ in zeroes at the end";
     /// No upload under way, and not all of a blob that would need none.
     ONE_PIECE = "LODE0021" 422 None, "not in one piece", "a blob of at most 262144 bytes is sent whole, from offset 0, in one request; begin a longer one by POST /v1/uploads";
+    /// A past epoch.
+    PAST_EPOCH = "LODE0022" 409 None, "epoch has passed", "set the epoch of the detail or a later one";
     /// The disk is full.
     FULL = "LODE0030" 507 Some(60), "disk full", "delete or expire blobs, or give the node more space";
     /// No credit in time.
     BUSY = "LODE0031" 503 Some(1), "busy", "retry after a moment";
     /// The node is going down.
-    /// No upload under way, and not all of a blob that would need none.
-    ONE_PIECE = "LODE0021" 422 None, "not in one piece", "a blob of at most 262144 bytes is sent whole, from offset 0, in one request; begin a longer one by POST /v1/uploads";
-    /// A past epoch.
-    PAST_EPOCH = "LODE0022" 409 None, "epoch has passed", "set the epoch of the detail or a later one";
     CLOSING = "LODE0032" 503 Some(5), "closing", "retry when the node is up again";
     /// Too many connections.
     CROWDED = "LODE0033" 503 Some(1), "too many connections", "close idle connections, or retry after a moment";
@@ -165,6 +163,8 @@ impl Problem {
             hint: self.code.hint.to_owned(),
         };
         serde_json::to_vec(&body).unwrap_or_default()
+    }
+
     /// The whole answer, for connections that end with it and have nobody else to write it.
     pub fn last_words(&self) -> Vec<u8> {
         let (status, body) = (self.status(), self.to_json());
@@ -183,8 +183,6 @@ impl Problem {
         words.extend_from_slice(b"\r\n");
         words.extend_from_slice(&body);
         words
-    }
-
     }
 
     /// Adds the headers that every problem carries.

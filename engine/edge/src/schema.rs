@@ -103,6 +103,14 @@ impl UploadState {
     }
 }
 
+/// The store's coarse clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EpochState {
+    /// Blobs whose expiry is this epoch or an earlier one are gone. It only rises.
+    pub epoch: u32,
+}
+
 /// A chunk proof: the 0G wire's `lemma` and `path`, and what they are about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProofJson {

@@ -270,8 +270,9 @@ fn operator() {
         }
     }
     node.ask("GET", "/nothing", &[]).is_problem(404, "LODE0001");
-    node.ask("PATCH", "/healthz", &[])
-        .is_problem(405, "LODE0004");
+    let wrong = node.ask("PATCH", "/healthz", &[]);
+    wrong.is_problem(405, "LODE0004");
+    assert!(wrong.header("allow").unwrap().contains("GET"));
     let wrong = node.ask("DELETE", "/v1/blobs", &[]);
     wrong.is_problem(405, "LODE0004");
     assert_eq!(wrong.header("allow"), Some("GET, POST, PUT"));
@@ -292,6 +293,60 @@ fn scrub() {
     assert!(scrubbed.json()["bytes"].as_u64().unwrap() >= 2_000_000);
     node.ask("POST", "/v1/scrub?speed=1", &[])
         .is_problem(400, "LODE0003");
+}
+
+/// The epoch is set by an operator, never goes back, and ends what was paid for until then.
+#[test]
+fn epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let bytes = [noise(8, 1000), noise(9, 600_000), noise(10, 1000)];
+    let roots = bytes.each_ref().map(|bytes| root_of(bytes).to_string());
+    for (bytes, query) in bytes.iter().zip(["?expiry=5", "?expiry=6", ""]) {
+        let put = node.send("PUT", &format!("/v1/blobs{query}"), &[], bytes);
+        assert_eq!(put.status, 201, "{put:?}");
+    }
+    let set = |epoch: u32, headers: &[(&str, &str)]| {
+        let wish = format!(r#"{{"epoch":{epoch}}}"#);
+        node.send("PUT", "/v1/epoch", headers, wish.as_bytes())
+    };
+    let epoch = || {
+        node.ask("GET", "/v1/epoch", &[]).json()["epoch"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(epoch(), 0);
+    for relayed in ["origin", "forwarded", "x-forwarded-for", "via"] {
+        set(9, &[(relayed, "elsewhere")]).is_problem(403, "LODE0050");
+    }
+    for bad in [
+        "",
+        "7",
+        r#"{"epoch":-1}"#,
+        r#"{"epoch":4294967296}"#,
+        r#"{"epoch":7,"x":1}"#,
+    ] {
+        node.send("PUT", "/v1/epoch", &[], bad.as_bytes())
+            .is_problem(400, "LODE0003");
+    }
+    assert_eq!(epoch(), 0);
+    for at in [4, 5, 5] {
+        let answer = set(at, &[]);
+        assert_eq!((answer.status, &answer.json()["epoch"]), (200, &at.into()));
+        assert_eq!(epoch(), u64::from(at));
+    }
+    set(4, &[]).is_problem(409, "LODE0022");
+    assert_eq!(epoch(), 5);
+    assert_eq!(node.metric("lode_epoch"), 5);
+    node.ask("GET", &format!("/v1/blobs/{}", roots[0]), &[])
+        .is_problem(404, "LODE0010");
+    node.kill();
+    let node = Node::start(dir.path(), &[]);
+    assert_eq!(node.figure("epoch"), 5);
+    node.send("PUT", "/v1/blobs?expiry=5", &[], &bytes[0])
+        .is_problem(422, "LODE0017");
+    assert_eq!(node.get(&roots[1]), bytes[1]);
+    assert_eq!(node.get(&roots[2]), bytes[2]);
 }
 
 /// A client that asks first is told to go on, and told no without sending its bytes.
