@@ -73,6 +73,8 @@ pub enum Verb {
     /// Store files, kill the node in the middle of a put, get everything back, verified
     Demo(DemoArgs),
     /// Print a completion script
+    /// Show the store's epoch, or set it: blobs whose expiry it reaches are gone for good
+    Epoch(EpochArgs),
     Completions {
         /// For which shell
         shell: Shell,
@@ -141,8 +143,8 @@ pub struct PutArgs {
     /// Files, directories (with all files below), or - for stdin
     #[arg(required = true, value_name = "FILE|DIR|-")]
     pub paths: Vec<PathBuf>,
-    /// First epoch in which the blobs may be gone
-    #[arg(long, value_name = "EPOCH")]
+    /// First epoch in which the blobs may be gone, from 1; without it they stay until deleted
+    #[arg(long, value_name = "EPOCH", value_parser = clap::value_parser!(u32).range(1..))]
     pub expiry: Option<u32>,
 }
 
@@ -223,6 +225,14 @@ pub struct ScrubArgs {
 /// Arguments of `lode demo`.
 #[derive(Args, Debug)]
 pub struct DemoArgs {
+/// Arguments of `lode epoch`.
+#[derive(Args, Debug)]
+pub struct EpochArgs {
+    /// The epoch that it is now; it only rises, and only on the node's own machine
+    #[arg(value_name = "N")]
+    pub epoch: Option<u32>,
+}
+
     /// Files to store; without any, a few that every machine has
     pub files: Vec<PathBuf>,
     /// Bytes of the put that is interrupted

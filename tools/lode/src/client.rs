@@ -4,7 +4,7 @@ use std::{io::Read, time::Duration};
 
 use lode_edge::{
     ProblemBody,
-    schema::{Blob, Scrubbed, UploadState, UploadWish},
+    schema::{Blob, EpochState, Scrubbed, UploadState, UploadWish},
 };
 use lode_proofs::{BlobId, Hash32, ProofFile};
 use serde::de::DeserializeOwned;
@@ -142,12 +142,11 @@ impl Client {
         len: u64,
         bytes: &mut dyn Read,
     ) -> Outcome<Sent> {
-        let query = expiry
-            .map(|epoch| format!("?expiry={epoch}"))
-            .unwrap_or_default();
+        // Said also when there is none: an upload that somebody began for a term keeps that else.
+        let until = expiry.map_or("none".to_owned(), |epoch| epoch.to_string());
         let request = self
             .agent
-            .patch(self.url(&format!("/v1/uploads/{root}{query}")));
+            .patch(self.url(&format!("/v1/uploads/{root}?expiry={until}")));
         let request = request.header("upload-offset", offset.to_string());
         let answer = self.stream(request, Some(len), bytes)?;
         let upload_offset = answer.headers().get("upload-offset");
@@ -283,6 +282,20 @@ fn no_blob(root: Hash32) -> Failure {
         detail: format!("this node has no blob {root}"),
         retryable: false,
         hint: "put the blob first, or check the root".to_owned(),
+    /// The store's epoch.
+    pub fn epoch(&self) -> Outcome<u32> {
+        let answer = self.send(self.agent.get(self.url("/v1/epoch")))?;
+        self.json::<EpochState>(answer).map(|state| state.epoch)
+    }
+
+    /// Sets the epoch; returns when what has expired is gone, however long that takes.
+    pub fn set_epoch(&self, epoch: u32) -> Outcome<u32> {
+        let request = self.agent.put(self.url("/v1/epoch"));
+        let request = request.config().timeout_per_read(None).build();
+        let answer = self.judge(request.send_json(EpochState { epoch }))?;
+        self.json::<EpochState>(answer).map(|state| state.epoch)
+    }
+
     })
 }
 

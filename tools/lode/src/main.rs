@@ -53,6 +53,7 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         Verb::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "lode", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
+        Verb::Epoch(args) => verbs::epoch::run(args, &client()?, output),
         }
         Verb::Config(ConfigVerb::Show(_)) => {
             verbs::show::run(&settings(cli)?, output).map(|()| ExitCode::SUCCESS)

@@ -80,6 +80,13 @@ pub fn span(span: Duration) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
 }
 
+/// `until epoch 7` or `until deleted`.
+pub fn until(expiry: Option<u32>) -> String {
+    expiry.map_or("until deleted".to_owned(), |epoch| {
+        format!("until epoch {epoch}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

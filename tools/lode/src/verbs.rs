@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod epoch;
 pub mod get;
 pub mod part;
 pub mod prove;

@@ -60,19 +60,22 @@ impl Batch {
             Ok(Uploaded { blob, sent, from }) => {
                 let existed = blob.existed.unwrap_or(false);
                 let how = match (existed, from) {
-                    (true, _) => "was there".to_owned(),
-                    (false, 0) => String::new(),
-                    (false, from) => format!("resumed at {}", units::size(from)),
+                    (true, _) => Some("was there".to_owned()),
+                    (false, 0) => None,
+                    (false, from) => Some(format!("resumed at {}", units::size(from))),
                 };
+                let until = blob.expiry.map(|_| units::until(blob.expiry));
+                let how: Vec<String> = how.into_iter().chain(until).collect();
                 let entry = json!({
                     "path": name, "root": blob.root, "size": blob.size,
-                    "existed": existed, "sent": sent, "resumed_at": from,
+                    "expiry": blob.expiry, "existed": existed, "sent": sent, "resumed_at": from,
                 });
                 if !self.output.json {
                     let long = format!(
-                        "{}  {:>12}  {name}  {how}",
+                        "{}  {:>12}  {name}  {}",
                         blob.root,
-                        units::size(blob.size)
+                        units::size(blob.size),
+                        how.join(", ")
                     );
                     // A closed stdout shows again, and as an error, at the end.
                     let _closed = self

@@ -1,14 +1,15 @@
-//! `lode stat`: one blob, or the node's figures.
+//! `lode stat`: one blob, or as much of it as there is, or the node's figures.
 
 use std::process::ExitCode;
 
-use lode_proofs::chunks;
+use lode_edge::schema::UploadState;
+use lode_proofs::{Hash32, chunks};
 use serde_json::json;
 
 use crate::{
     args::StatArgs,
     client::{Client, parse_root},
-    failure::Outcome,
+    failure::{Exit, Failure, Outcome},
     output::Output,
     units,
 };
@@ -24,19 +25,51 @@ pub fn run(args: &StatArgs, client: &Client, output: Output) -> Outcome<ExitCode
 
 fn blob(root: &str, client: &Client, output: Output) -> Outcome<()> {
     let root = parse_root(root)?;
-    let (size, expiry) = client.head(root)?;
+    let (size, expiry) = match client.head(root) {
+        Err(failure) if failure.exit == Exit::NotFound => {
+            return upload(root, client, output, failure);
+        }
+        found => found?,
+    };
     let json = json!({
         "root": root.to_string(), "size": size, "chunks": chunks(size), "expiry": expiry,
-    });
-    let until = expiry.map_or("until deleted".to_owned(), |epoch| {
-        format!("until epoch {epoch}")
+        "stored": true,
     });
     let long = format!(
-        "{root}  {} B  {} chunks  {until}",
+        "{root}  {} B  {} chunks  {}",
         units::grouped(size),
-        chunks(size)
+        chunks(size),
+        units::until(expiry)
     );
     output.data(&json, &size.to_string(), &long)
+}
+
+/// There is no such blob. What there is of it is shown, and it stays a failure: whoever asks for a
+/// blob must not take a part of one for it.
+fn upload(root: Hash32, client: &Client, output: Output, mut failure: Failure) -> Outcome<()> {
+    let Ok(UploadState {
+        size,
+        offset,
+        stored: false,
+        expiry,
+        ..
+    }) = client.upload(root)
+    else {
+        return Err(failure);
+    };
+    let json = json!({
+        "root": root.to_string(), "size": size, "chunks": chunks(size), "expiry": expiry,
+        "stored": false, "offset": offset,
+    });
+    let long = format!(
+        "{root}  {} of {} B  unfinished  {}",
+        units::grouped(offset),
+        units::grouped(size),
+        units::until(expiry)
+    );
+    output.data(&json, "", &long)?;
+    failure.next = "run `lode put` again where the file is: it resumes".to_owned();
+    Err(failure)
 }
 
 fn node(client: &Client, output: Output) -> Outcome<()> {

@@ -225,6 +225,105 @@ fn offline_root() {
     );
 }
 
+/// What there is of a blob is shown, and is no blob yet; every answer tells the term.
+#[test]
+fn terms_and_epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let bytes = noise(12, 3 * CHUNK);
+    let (root, file) = (root_of(&bytes).to_string(), dir.path().join("file"));
+    fs::write(&file, &bytes).unwrap();
+    let name = file.to_str().unwrap();
+    let wish = format!(r#"{{"root":"{root}","size":{},"expiry":7}}"#, bytes.len());
+    assert_eq!(
+        node.send("POST", "/v1/uploads", &[], wish.as_bytes())
+            .status,
+        201
+    );
+    let piece = &bytes[..CHUNK];
+    let sent = node.send(
+        "PATCH",
+        &format!("/v1/uploads/{root}"),
+        &[("upload-offset", "0")],
+        piece,
+    );
+    assert_eq!(sent.status, 204);
+    let part = node.run(&["stat", "--json", &root]);
+    assert_eq!(code(&part), 3, "{part:?}");
+    let shown = json(&part);
+    assert_eq!(shown["stored"], false);
+    assert_eq!(
+        (&shown["offset"], &shown["expiry"]),
+        (&CHUNK.into(), &7.into())
+    );
+    let failure: Value = serde_json::from_slice(&part.stderr).unwrap();
+    assert!(
+        failure["hint"].as_str().unwrap().contains("lode put"),
+        "{failure}"
+    );
+    let words = String::from_utf8_lossy(&node.run(&["stat", &root]).stdout).into_owned();
+    assert!(
+        words.contains("262,144 of 786,432 B  unfinished  until epoch 7"),
+        "{words}"
+    );
+    let put = node.run(&["put", "--json", "--expiry", "9", name]);
+    let entry = json(&put)["files"][0].clone();
+    assert_eq!(
+        (&entry["resumed_at"], &entry["expiry"]),
+        (&CHUNK.into(), &9.into())
+    );
+    let again = node.run(&["put", "--expiry", "3", name]);
+    let words = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(words.contains("was there, until epoch 9"), "{words}");
+    let stat = json(&node.run(&["stat", "--json", &root]));
+    assert_eq!(
+        (&stat["stored"], &stat["expiry"]),
+        (&true.into(), &9.into())
+    );
+    let forever = json(&node.run(&["put", "--json", name]));
+    assert_eq!(forever["files"][0]["expiry"], Value::Null);
+    assert_eq!(code(&node.run(&["put", "--expiry", "0", name])), 2);
+
+    let epoch = |arguments: &[&str]| {
+        let output = node.run(&[&["epoch"], arguments].concat());
+        (
+            code(&output),
+            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        )
+    };
+    assert_eq!(epoch(&[]), (0, "epoch 0".to_owned()));
+    assert_eq!(epoch(&["8", "--json"]), (0, r#"{"epoch":8}"#.to_owned()));
+    assert_eq!(epoch(&["8", "-q"]), (0, "8".to_owned()));
+    assert_eq!(epoch(&["5"]), (1, String::new()));
+    assert_eq!(epoch(&["-q"]), (0, "8".to_owned()));
+    assert_eq!(epoch(&["soon"]).0, 2);
+    let refused = node.run(&["epoch", "5"]);
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("error[LODE0022]"),
+        "{refused:?}"
+    );
+    assert_eq!(json(&node.run(&["stat", "--json"]))["epoch"], 8);
+}
+
+/// A term that somebody else began an upload with does not cut a blob's life that is to last.
+#[test]
+fn put_outlasts_the_upload() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let bytes = noise(13, 3 * CHUNK);
+    let (root, file) = (root_of(&bytes).to_string(), dir.path().join("file"));
+    fs::write(&file, &bytes).unwrap();
+    let wish = format!(r#"{{"root":"{root}","size":{},"expiry":7}}"#, bytes.len());
+    assert_eq!(
+        node.send("POST", "/v1/uploads", &[], wish.as_bytes())
+            .status,
+        201
+    );
+    assert_eq!(code(&node.run(&["put", file.to_str().unwrap()])), 0);
+    assert_eq!(code(&node.run(&["epoch", "7"])), 0);
+    assert_eq!(node.get(&root), bytes);
+}
+
 /// Without a node the commands say so, in words and as JSON, with their own exit code.
 #[test]
 fn no_node() {
