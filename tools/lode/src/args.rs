@@ -47,6 +47,9 @@ pub struct Common {
     /// Node to talk to [default: http://127.0.0.1:5700]
     #[arg(long, global = true, value_name = "URL")]
     pub node: Option<String>,
+    /// Trust only the authorities of this file (PEM) for https:// nodes, not the public ones
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca: Option<String>,
 }
 
 /// The commands.
@@ -70,11 +73,11 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Let the node read and check everything it holds
     Scrub(ScrubArgs),
+    /// Show the store's epoch, or set it: blobs whose expiry it reaches are gone for good
+    Epoch(EpochArgs),
     /// Store files, kill the node in the middle of a put, get everything back, verified
     Demo(DemoArgs),
     /// Print a completion script
-    /// Show the store's epoch, or set it: blobs whose expiry it reaches are gone for good
-    Epoch(EpochArgs),
     Completions {
         /// For which shell
         shell: Shell,
@@ -222,9 +225,6 @@ pub struct ScrubArgs {
     pub rate: String,
 }
 
-/// Arguments of `lode demo`.
-#[derive(Args, Debug)]
-pub struct DemoArgs {
 /// Arguments of `lode epoch`.
 #[derive(Args, Debug)]
 pub struct EpochArgs {
@@ -233,6 +233,9 @@ pub struct EpochArgs {
     pub epoch: Option<u32>,
 }
 
+/// Arguments of `lode demo`.
+#[derive(Args, Debug)]
+pub struct DemoArgs {
     /// Files to store; without any, a few that every machine has
     pub files: Vec<PathBuf>,
     /// Bytes of the put that is interrupted
@@ -289,9 +292,9 @@ impl NodeFlags {
 impl Common {
     /// The settings among the common flags that were given.
     pub fn given(&self) -> Vec<(&'static str, &str)> {
-        self.node
-            .iter()
-            .map(|node| ("node", node.as_str()))
+        [("node", &self.node), ("ca", &self.ca)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_deref()?)))
             .collect()
     }
 }

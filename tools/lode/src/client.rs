@@ -1,6 +1,6 @@
 //! Talking to a node: requests, answers, and problems as failures.
 
-use std::{io::Read, time::Duration};
+use std::{io::Read, path::Path, time::Duration};
 
 use lode_edge::{
     ProblemBody,
@@ -14,7 +14,10 @@ use ureq::{
     typestate::{WithBody, WithoutBody},
 };
 
-use crate::failure::{Failure, Outcome};
+use crate::{
+    failure::{Failure, Outcome},
+    trust,
+};
 
 /// Longest answer that is no blob, in bytes; a proof with its chunk is the longest.
 const ANSWER_LEN_LIMIT: u64 = 1 << 20;
@@ -44,9 +47,13 @@ pub enum Sent {
 }
 
 impl Client {
-    /// A client of the node at this URL.
-    pub fn new(node: &str) -> Self {
+    /// A client of the node at this URL, trusting the authorities of `ca` if it is behind TLS.
+    ///
+    /// # Errors
+    /// The file of authorities cannot be read.
+    pub fn new(node: &str, ca: Option<&Path>) -> Outcome<Self> {
         let config = Agent::config_builder()
+            .tls_config(trust::tls(ca)?)
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIME))
@@ -56,10 +63,10 @@ impl Client {
             .output_buffer_size(256 * 1024)
             .user_agent(concat!("lode/", env!("CARGO_PKG_VERSION")))
             .build();
-        Client {
+        Ok(Client {
             agent: config.new_agent(),
             node: node.to_owned(),
-        }
+        })
     }
 
     /// The node's URL.
@@ -71,13 +78,19 @@ impl Client {
         format!("{}{path}", self.node)
     }
 
+    /// Why no answer came.
+    fn lost(&self, error: ureq::Error) -> Failure {
+        trust::explain(&self.node, &error)
+            .unwrap_or_else(|| Failure::unreachable(&self.node, error))
+    }
+
     fn send(&self, request: RequestBuilder<WithoutBody>) -> Outcome<Response<Body>> {
         self.judge(request.call())
     }
 
     /// The answer, if it is a good one.
     fn judge(&self, answer: Result<Response<Body>, ureq::Error>) -> Outcome<Response<Body>> {
-        let answer = answer.map_err(|error| Failure::unreachable(&self.node, error))?;
+        let answer = answer.map_err(|error| self.lost(error))?;
         if answer.status().is_success() {
             Ok(answer)
         } else {
@@ -107,7 +120,7 @@ impl Client {
             .with_config()
             .limit(ANSWER_LEN_LIMIT)
             .read_to_vec();
-        let body = body.map_err(|error| Failure::unreachable(&self.node, error))?;
+        let body = body.map_err(|error| self.lost(error))?;
         serde_json::from_slice(&body).map_err(|error| {
             Failure::other(
                 format!("{} answered strangely: {error}", self.node),
@@ -184,7 +197,7 @@ impl Client {
             request = request.header("expect", "100-continue");
         }
         let answer = request.send(SendBody::from_reader(bytes));
-        answer.map_err(|error| Failure::unreachable(&self.node, error))
+        answer.map_err(|error| self.lost(error))
     }
 
     /// Size and expiry of a blob.
@@ -193,7 +206,7 @@ impl Client {
             .agent
             .head(self.url(&format!("/v1/blobs/{root}")))
             .call();
-        let answer = answer.map_err(|error| Failure::unreachable(&self.node, error))?;
+        let answer = answer.map_err(|error| self.lost(error))?;
         if answer.status() == StatusCode::NOT_FOUND {
             return Err(no_blob(root));
         }
@@ -235,7 +248,7 @@ impl Client {
             .with_config()
             .limit(ANSWER_LEN_LIMIT)
             .read_to_vec();
-        let body = body.map_err(|error| Failure::unreachable(&self.node, error))?;
+        let body = body.map_err(|error| self.lost(error))?;
         let cure = "do not trust this node with this blob; ask another holder";
         let bad = |why: String| Failure::not_verified(why, cure);
         let file = ProofFile::decode(&body).map_err(|error| bad(error.to_string()))?;
@@ -264,6 +277,20 @@ impl Client {
         self.json(answer)
     }
 
+    /// The store's epoch.
+    pub fn epoch(&self) -> Outcome<u32> {
+        let answer = self.send(self.agent.get(self.url("/v1/epoch")))?;
+        self.json::<EpochState>(answer).map(|state| state.epoch)
+    }
+
+    /// Sets the epoch; returns when what has expired is gone, however long that takes.
+    pub fn set_epoch(&self, epoch: u32) -> Outcome<u32> {
+        let request = self.agent.put(self.url("/v1/epoch"));
+        let request = request.config().timeout_per_read(None).build();
+        let answer = self.judge(request.send_json(EpochState { epoch }))?;
+        self.json::<EpochState>(answer).map(|state| state.epoch)
+    }
+
     /// Has the node read and check everything; returns when it is done, however long it takes.
     pub fn scrub(&self, rate: u64) -> Outcome<Scrubbed> {
         let request = self.agent.post(self.url(&format!("/v1/scrub?rate={rate}")));
@@ -282,20 +309,6 @@ fn no_blob(root: Hash32) -> Failure {
         detail: format!("this node has no blob {root}"),
         retryable: false,
         hint: "put the blob first, or check the root".to_owned(),
-    /// The store's epoch.
-    pub fn epoch(&self) -> Outcome<u32> {
-        let answer = self.send(self.agent.get(self.url("/v1/epoch")))?;
-        self.json::<EpochState>(answer).map(|state| state.epoch)
-    }
-
-    /// Sets the epoch; returns when what has expired is gone, however long that takes.
-    pub fn set_epoch(&self, epoch: u32) -> Outcome<u32> {
-        let request = self.agent.put(self.url("/v1/epoch"));
-        let request = request.config().timeout_per_read(None).build();
-        let answer = self.judge(request.send_json(EpochState { epoch }))?;
-        self.json::<EpochState>(answer).map(|state| state.epoch)
-    }
-
     })
 }
 

@@ -117,7 +117,7 @@ fn tell(args: &DemoArgs, size: u64, folder: &Path, story: &mut Story) -> Outcome
             server.shards, server.backend
         ),
     );
-    let client = server.client();
+    let client = server.client()?;
     let kept = put_files(&client, &files, story)?;
     let cut = crash::interrupt(&client, server, folder, size, args.seed, story)?;
 
@@ -129,7 +129,7 @@ fn tell(args: &DemoArgs, size: u64, folder: &Path, story: &mut Story) -> Outcome
         json!(millis(restart)),
         &format!("started it again: ready after {}", units::span(restart)),
     );
-    let client = server.client();
+    let client = server.client()?;
     get_files(&client, &kept, folder, story)?;
     let whole = crash::resume(&client, &cut, story)?;
     get_files_as("resumed_file", &client, &[whole], folder, story)?;

@@ -94,6 +94,11 @@ impl Failure {
         )
     }
 
+    /// The node did not show that it is the one that it should be.
+    pub fn untrusted(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Failure::new(Exit::Other, "LODE0105", what, next)
+    }
+
     /// A local file or directory could not be used.
     pub fn file(path: impl fmt::Display, error: &io::Error) -> Self {
         let (exit, next) = match error.kind() {

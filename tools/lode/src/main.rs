@@ -1,7 +1,7 @@
 //! The `lode` command.
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
-//! (or offline), `node` is the other end, `demo` shows both, `failure` and `output` tell how it
+//! (or offline; `trust` says whom it believes), `node` is the other end, `demo` shows both, `failure` and `output` tell how it
 //! went. `roots` computes roots on all cores.
 
 mod args;
@@ -13,6 +13,7 @@ mod noise;
 mod output;
 mod roots;
 mod settings;
+mod trust;
 mod units;
 mod verbs;
 
@@ -38,7 +39,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
-    let client = || Ok(Client::new(&settings(cli)?.node));
+    let client = || {
+        let settings = settings(cli)?;
+        Client::new(&settings.node, settings.ca.as_deref())
+    };
     match &cli.verb {
         Verb::Node(_) => node::run(&settings(cli)?, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),
@@ -49,11 +53,11 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         Verb::Prove(args) => verbs::prove::run(args, &client()?, output),
         Verb::Verify(args) => verbs::verify::run(args, output),
         Verb::Scrub(args) => verbs::scrub::run(args, &client()?, output),
+        Verb::Epoch(args) => verbs::epoch::run(args, &client()?, output),
         Verb::Demo(args) => demo::run(args, output),
         Verb::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "lode", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
-        Verb::Epoch(args) => verbs::epoch::run(args, &client()?, output),
         }
         Verb::Config(ConfigVerb::Show(_)) => {
             verbs::show::run(&settings(cli)?, output).map(|()| ExitCode::SUCCESS)

@@ -231,7 +231,7 @@ fn one_line(settings: &Settings) -> String {
         .iter()
         .filter(|shown| !shown.value.is_empty());
     let pairs: Vec<String> = set
-        .filter(|shown| !matches!(shown.key, "node" | "dir" | "listen"))
+        .filter(|shown| !matches!(shown.key, "node" | "ca" | "dir" | "listen"))
         .map(|shown| format!("{}={}", shown.key, shown.value))
         .collect();
     format!("settings: {}", pairs.join(" "))

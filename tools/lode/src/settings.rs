@@ -39,7 +39,12 @@ const fn key(name: &'static str, default: &'static str, form: &'static str) -> K
 
 /// Every setting and its default.
 pub const KEYS: &[Key] = &[
-    key("node", "http://127.0.0.1:5700", "an http:// URL"),
+    key(
+        "node",
+        "http://127.0.0.1:5700",
+        "an http:// or https:// URL",
+    ),
+    key("ca", "", "a file of certificates in PEM"),
     key("dir", "", "a directory"),
     key(
         "listen",
@@ -79,6 +84,8 @@ pub fn parse_backend(text: &str) -> Option<Option<Backend>> {
 pub struct Settings {
     /// Node to talk to.
     pub node: String,
+    /// Authorities for nodes behind TLS; none: the public ones.
+    pub ca: Option<PathBuf>,
     /// The node's data directory; it has no default, so that no data lands by surprise.
     pub dir: Option<PathBuf>,
     /// Where the node listens.
@@ -163,13 +170,16 @@ impl Settings {
     }
 
     fn check(texts: &Texts) -> Outcome<Settings> {
-        let dir = texts.text("dir");
+        let path = |name| Some(texts.text(name)).filter(|path| !path.is_empty());
         Ok(Settings {
             node: texts.parse("node", |text| {
-                text.starts_with("http://")
-                    .then(|| text.trim_end_matches('/').to_owned())
+                let known = ["http://", "https://"]
+                    .iter()
+                    .any(|way| text.starts_with(way));
+                known.then(|| text.trim_end_matches('/').to_owned())
             })?,
-            dir: (!dir.is_empty()).then(|| PathBuf::from(dir)),
+            ca: path("ca").map(PathBuf::from),
+            dir: path("dir").map(PathBuf::from),
             listen: texts.parse("listen", |text| text.parse().ok())?,
             shards: texts.parse("shards", |text| match text.parse::<u16>() {
                 Ok(0) => Some(None),

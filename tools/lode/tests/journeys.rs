@@ -13,5 +13,7 @@ mod command;
 mod http;
 #[path = "journeys/life.rs"]
 mod life;
+#[path = "journeys/tls.rs"]
+mod tls;
 #[path = "journeys/uploads.rs"]
 mod uploads;

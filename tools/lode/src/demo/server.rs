@@ -84,8 +84,8 @@ impl Server {
     }
 
     /// A client of it.
-    pub fn client(&self) -> Client {
-        Client::new(&self.url)
+    pub fn client(&self) -> Outcome<Client> {
+        Client::new(&self.url, None)
     }
 
     /// SIGKILL: the process has no chance to do anything about it.

@@ -30,7 +30,8 @@ fn shown(settings: &Settings, key: &str) -> (String, String) {
 /// A value that differs from the default, for each key.
 fn other_value(key: &str) -> &'static str {
     match key {
-        "node" => "http://example:1",
+        "node" => "https://example:1",
+        "ca" => "/ca.pem",
         "dir" => "/d",
         "listen" => "127.0.0.2:1",
         "backend" => "posix",
@@ -101,7 +102,8 @@ fn fields() {
         })
         .collect();
     let all = Settings::read(&[], &vars, &[]).unwrap();
-    assert_eq!(all.node, "http://example:1");
+    assert_eq!(all.node, "https://example:1");
+    assert_eq!(all.ca, Some(PathBuf::from("/ca.pem")));
     assert_eq!(all.dir, Some(PathBuf::from("/d")));
     assert_eq!(all.listen, "127.0.0.2:1".parse().unwrap());
     assert_eq!(
@@ -201,7 +203,7 @@ fn bad_values() {
         ("LODE_RESERVE_PERCENT", "100"),
         ("LODE_HEAD_TIME", "10"),
         ("LODE_LOG_FORMAT", "xml"),
-        ("LODE_NODE", "https://x"),
+        ("LODE_NODE", "ftp://x"),
         ("LODE_MAX_CONNECTIONS", "0"),
     ] {
         let failure = read(&[], &[(key, value)]).unwrap_err();

@@ -134,10 +134,14 @@ impl Node {
         output
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.url().strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
     /// A raw connection.
     pub fn connect(&self) -> Raw {
-        let address: SocketAddr = self.url().strip_prefix("http://").unwrap().parse().unwrap();
-        let stream = TcpStream::connect(address).unwrap();
+        let stream = TcpStream::connect(self.address()).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(60)))
             .unwrap();
