@@ -1,6 +1,6 @@
 //! Talking to a node: requests, answers, and problems as failures.
 
-use std::{io::Read, path::Path, time::Duration};
+use std::{io::Read, net::IpAddr, path::Path, time::Duration};
 
 use lode_edge::{
     ProblemBody,
@@ -10,7 +10,7 @@ use lode_proofs::{BlobId, Hash32, ProofFile};
 use serde::de::DeserializeOwned;
 use ureq::{
     Agent, Body, RequestBuilder, SendBody,
-    http::{Response, StatusCode},
+    http::{Response, StatusCode, Uri},
     typestate::{WithBody, WithoutBody},
 };
 
@@ -52,7 +52,12 @@ impl Client {
     /// # Errors
     /// The file of authorities cannot be read.
     pub fn new(node: &str, ca: Option<&Path>) -> Outcome<Self> {
-        let config = Agent::config_builder()
+        let mut config = Agent::config_builder();
+        if is_here(node) {
+            // Proxies that the environment names are for the world outside.
+            config = config.proxy(None);
+        }
+        let config = config
             .tls_config(trust::tls(ca)?)
             .http_status_as_error(false)
             .max_redirects(0)
@@ -297,6 +302,17 @@ impl Client {
         let answer = request.config().timeout_per_read(None).build().send_empty();
         self.judge(answer).and_then(|answer| self.json(answer))
     }
+}
+
+/// Whether a URL names this machine.
+fn is_here(node: &str) -> bool {
+    let url: Option<Uri> = node.parse().ok();
+    let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .map_or(host.eq_ignore_ascii_case("localhost"), |address: IpAddr| {
+            address.to_canonical().is_loopback()
+        })
 }
 
 /// No such blob, where the answer has no body to say so.

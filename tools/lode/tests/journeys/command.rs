@@ -324,6 +324,28 @@ fn put_outlasts_the_upload() {
     assert_eq!(node.get(&root), bytes);
 }
 
+/// Proxies that the environment names are not asked for this machine.
+#[test]
+fn no_proxy_for_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let port = node.address().port();
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let mut command = crate::house::lode();
+        for name in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "HTTPS_PROXY"] {
+            command.env(name, "http://127.0.0.1:1");
+        }
+        command.env_remove("NO_PROXY").env_remove("no_proxy");
+        let url = format!("http://{host}:{port}");
+        let stat = command
+            .args(["stat", "--json", "--node", &url])
+            .output()
+            .unwrap();
+        assert_eq!(code(&stat), 0, "{host}: {stat:?}");
+        assert_eq!(json(&stat)["blobs"], 0);
+    }
+}
+
 /// Without a node the commands say so, in words and as JSON, with their own exit code.
 #[test]
 fn no_node() {
