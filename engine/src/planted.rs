@@ -1,13 +1,17 @@
-//! Bugs that can be switched on, so that tests show that the checkers catch them.
+//! Bugs that a simulated machine can be given, so that tests show that the checkers catch them.
 //!
-//! Without the feature `planted` every question is answered `false` at compile time; no release
-//! build has it.
+//! Only a simulated world has a switch. In the worlds that a node runs in the answer is `false`
+//! while the program is compiled, and the bug with its question is gone; the asserts below hold
+//! every build to that.
+
+use lode_world::{World, posix::PosixWorld, sim::Sim, uring::UringWorld};
 
 /// A bug of a kind that stores have had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Bug {
     /// A put is acknowledged when its bytes were written, before they are synced.
-    AckBeforeSync,
+    AckBeforeSync = 1,
     /// Pages and payloads are served without looking at their checksums.
     SkipChecksum,
     /// A footer is believed without its checksum.
@@ -30,25 +34,28 @@ pub enum Bug {
     ReplayOutOfOrder,
 }
 
-#[cfg(feature = "planted")]
-thread_local! {
-    static PLANTED: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+impl Bug {
+    #[expect(
+        clippy::as_conversions,
+        reason = "a fieldless repr(u32) enum has no other way"
+    )]
+    const fn number(self) -> u32 {
+        self as u32
+    }
 }
 
-/// Switches a bug on for this thread, or all off.
-#[cfg(feature = "planted")]
-pub fn plant(bug: Option<Bug>) {
-    PLANTED.set(bug);
+const _: () = assert!(
+    <UringWorld as World>::PLANTED.is_none() && <PosixWorld as World>::PLANTED.is_none(),
+    "a node could be told to lose data"
+);
+
+/// Plants a bug in a machine's stores, or takes it out again.
+pub fn plant(sim: &Sim, bug: Option<Bug>) {
+    sim.plant(bug.map_or(0, Bug::number));
 }
 
-/// Whether a bug is on.
-#[cfg(feature = "planted")]
-pub(crate) fn is(bug: Bug) -> bool {
-    PLANTED.get() == Some(bug)
-}
-
-/// Whether a bug is on: never.
-#[cfg(not(feature = "planted"))]
-pub(crate) const fn is(_bug: Bug) -> bool {
-    false
+/// Whether the world's machine has the bug.
+#[inline]
+pub(crate) fn is<W: World>(world: &W, bug: Bug) -> bool {
+    W::PLANTED.is_some_and(|planted| planted(world) == bug.number())
 }

@@ -9,6 +9,8 @@ use std::{
     task::{Poll, Waker},
 };
 
+use lode_world::World;
+
 /// The output of `first`, or none if `second` ends before it.
 pub async fn either<T>(
     mut first: Pin<&mut impl Future<Output = T>>,
@@ -19,6 +21,16 @@ pub async fn either<T>(
         Poll::Pending => second.as_mut().poll(cx).map(|()| None),
     })
     .await
+}
+
+/// Called before `len` bytes are hashed or copied. Many puts and reads become ready at once, when a
+/// frame is durable or the disk has read; between two of them the disk must get its next work.
+pub async fn before_work<W: World>(world: &W, len: usize) {
+    /// Takes longer to hash or copy than a breath takes.
+    const WORK_LEN: usize = 32 << 10;
+    if len >= WORK_LEN {
+        world.breathe().await;
+    }
 }
 
 /// A value that is set once and seen by everyone who waits for it.

@@ -100,6 +100,21 @@ impl Footer {
 
     /// Reads the stream bytes of a footer; what follows its checksum must be zero.
     pub fn decode(bytes: &[u8]) -> Result<Footer, FooterError> {
+        let (content, rest) = Self::split(bytes)?;
+        if rest[..32] != *blake3::hash(content).as_bytes() {
+            return Err(FooterError::Checksum);
+        }
+        Self::parse(content, rest)
+    }
+
+    /// As [`Footer::decode`], but whatever the checksum is: a bug to be planted.
+    pub(crate) fn decode_unchecked(bytes: &[u8]) -> Result<Footer, FooterError> {
+        let (content, rest) = Self::split(bytes)?;
+        Self::parse(content, rest)
+    }
+
+    /// Head and entries, then the checksum and what follows it.
+    fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), FooterError> {
         if bytes.len() < HEAD + 32 || bytes[..8] != *MAGIC {
             return Err(FooterError::Malformed);
         }
@@ -107,11 +122,10 @@ impl Footer {
         if count > ENTRIES_MAX || bytes.len() < HEAD + count * ENTRY + 32 {
             return Err(FooterError::Malformed);
         }
-        let (content, rest) = bytes.split_at(HEAD + count * ENTRY);
-        let trusted = crate::planted::is(crate::planted::Bug::TrustFooter);
-        if !trusted && rest[..32] != *blake3::hash(content).as_bytes() {
-            return Err(FooterError::Checksum);
-        }
+        Ok(bytes.split_at(HEAD + count * ENTRY))
+    }
+
+    fn parse(content: &[u8], rest: &[u8]) -> Result<Footer, FooterError> {
         let footer = Footer {
             segment: get_u32(content, 8),
             end: get_u64(content, 32),

@@ -289,7 +289,7 @@ impl<W: World> Lane<W> {
         if !frame.closed.get() || frame.writing.get() > 0 || self.state.borrow().failed.is_some() {
             return;
         }
-        if planted::is(Bug::AckBeforeSync) {
+        if planted::is(&self.world, Bug::AckBeforeSync) {
             frame.synced.set(true);
             return self.publish();
         }
@@ -298,7 +298,7 @@ impl<W: World> Lane<W> {
         self.syncing.set(self.syncing.get() + 1);
         self.world.spawn(Queue::Ingest, async move {
             let mut synced = sync.await;
-            if synced.is_err() && planted::is(Bug::RetrySync) {
+            if synced.is_err() && planted::is(&lane.world, Bug::RetrySync) {
                 synced = lane.segment.file.sync().await;
             }
             lane.syncing.set(lane.syncing.get() - 1);

@@ -4,7 +4,7 @@
 //! its BLAKE3; a part of a payload after the checksums of the pages it touches. A whole record
 //! needs one read of the disk, a part as well.
 
-use lode_world::File;
+use lode_world::{File, World};
 
 use super::segment::Segment;
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     },
     planted::{self, Bug},
     pool::ChunkBuf,
+    wait::before_work,
 };
 
 /// Why stored bytes cannot be trusted, or could not be read.
@@ -28,34 +29,19 @@ pub enum ReadError {
 }
 
 /// Reads the record at `at` whole: its header and its payload, of `len` bytes as the index knows.
-pub async fn record<F: File>(
-    segment: &Segment<F>,
+pub async fn record<W: World>(
+    world: &W,
+    segment: &Segment<W::File>,
     at: u64,
     len: usize,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
-    let pages = fetch(segment, at, len).await?;
-    open(segment, &pages, at, len)
-}
-
-/// The pages of the record at `at`, as the disk has them.
-pub async fn fetch<F: File>(
-    segment: &Segment<F>,
-    at: u64,
-    len: usize,
-) -> Result<F::Read, ReadError> {
-    read_pages(segment, at, record::HEADER + len).await
-}
-
-/// Checks the record at `at` in its fetched pages and takes its payload out of them.
-pub fn open<F: File>(
-    segment: &Segment<F>,
-    pages: &F::Read,
-    at: u64,
-    len: usize,
-) -> Result<(record::Header, ChunkBuf), ReadError> {
+    let total = record::HEADER + len;
+    let pages = read_pages(segment, at, total).await?;
+    before_work(world, total).await;
     let first = page::page_of(at);
     let mut head = [0; record::HEADER];
     check_pages(
+        world,
         segment,
         pages.as_ref(),
         first,
@@ -73,7 +59,8 @@ pub fn open<F: File>(
         page::offset_in_page(at) + record::HEADER,
         payload.bytes_mut(),
     );
-    if !planted::is(Bug::SkipChecksum) && *blake3::hash(payload.bytes()).as_bytes() != header.check
+    if !planted::is(world, Bug::SkipChecksum)
+        && *blake3::hash(payload.bytes()).as_bytes() != header.check
     {
         return Err(ReadError::Damaged("BLAKE3 of the payload"));
     }
@@ -81,7 +68,11 @@ pub fn open<F: File>(
 }
 
 /// Sequence number of the record at `at`.
-pub async fn sequence<F: File>(segment: &Segment<F>, at: u64) -> Result<u64, ReadError> {
+pub async fn sequence<W: World>(
+    world: &W,
+    segment: &Segment<W::File>,
+    at: u64,
+) -> Result<u64, ReadError> {
     let mut pages = read_pages(segment, at, record::HEADER).await;
     for _ in 1..TRIES {
         if matches!(pages, Err(ReadError::Io(_))) {
@@ -91,6 +82,7 @@ pub async fn sequence<F: File>(segment: &Segment<F>, at: u64) -> Result<u64, Rea
     let pages = pages?;
     let start = page::offset_in_page(at);
     check_pages(
+        world,
         segment,
         pages.as_ref(),
         page::page_of(at),
@@ -105,8 +97,9 @@ pub async fn sequence<F: File>(segment: &Segment<F>, at: u64) -> Result<u64, Rea
 
 /// Reads `len` bytes from `offset` of the payload of the record at `at`, checking only the pages
 /// that hold them.
-pub async fn part<F: File>(
-    segment: &Segment<F>,
+pub async fn part<W: World>(
+    world: &W,
+    segment: &Segment<W::File>,
     at: u64,
     offset: usize,
     len: usize,
@@ -115,7 +108,14 @@ pub async fn part<F: File>(
     let from = at + u64::try_from(skip).expect("a chunk's offset");
     let pages = read_pages(segment, from, len).await?;
     let start = page::offset_in_page(from);
-    check_pages(segment, pages.as_ref(), page::page_of(from), start, len)?;
+    check_pages(
+        world,
+        segment,
+        pages.as_ref(),
+        page::page_of(from),
+        start,
+        len,
+    )?;
     let mut payload = ChunkBuf::with_len(len);
     gather(pages.as_ref(), start, payload.bytes_mut());
     Ok(payload)
@@ -140,8 +140,9 @@ async fn read_pages<F: File>(
 }
 
 /// Checks the pages that hold `len` payload bytes from `start` of the first page.
-fn check_pages<F>(
-    segment: &Segment<F>,
+fn check_pages<W: World>(
+    world: &W,
+    segment: &Segment<W::File>,
     pages: &[u8],
     first: u32,
     start: usize,
@@ -150,7 +151,7 @@ fn check_pages<F>(
     let count = (start + len).div_ceil(PAYLOAD);
     for (page, number) in pages.chunks_exact(PAGE).take(count).zip(first..) {
         match page::check(page, segment.tag, number) {
-            _ if planted::is(Bug::SkipChecksum) => {}
+            _ if planted::is(world, Bug::SkipChecksum) => {}
             Ok(page::Kind::FrameHead | page::Kind::FrameBody) => {}
             Ok(_) => return Err(ReadError::Damaged("page kind")),
             Err(page::PageError::Checksum) => return Err(ReadError::Damaged("page checksum")),

@@ -144,7 +144,7 @@ impl<W: World> Supply<W> {
             .await
             .map_err(|error| self.space.refusal(path, error))?;
         file.sync().await.map_err(Error::io(path))?;
-        if !planted::is(Bug::NameWithoutSync) {
+        if !planted::is(&self.world, Bug::NameWithoutSync) {
             let disk = self.world.disk();
             disk.sync_dir(&self.dir)
                 .await

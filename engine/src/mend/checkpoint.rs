@@ -21,6 +21,7 @@ use crate::{
         segment::State,
         supply::write_pages,
     },
+    planted::{self, Bug},
     shard::Shard,
 };
 
@@ -88,7 +89,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
     let (covered, head, segments, blocks) = {
         let covered = shard.covered();
         let catalog = shard.catalog.borrow();
-        let covered = if crate::planted::is(crate::planted::Bug::IndexAheadOfLog) {
+        let covered = if planted::is(&shard.world, Bug::IndexAheadOfLog) {
             catalog.next_sequence
         } else {
             covered

@@ -98,7 +98,7 @@ async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
     }) else {
         return Ok(false);
     };
-    let entries = match replay::footer(&segment).await {
+    let entries = match replay::footer(&shard.world, &segment).await {
         Some(footer) => footer.entries,
         None => replay::walk(&segment).await.entries,
     };
@@ -176,14 +176,15 @@ async fn move_record<W: World>(
     if !shard.points_to(entry, segment.number) {
         return Ok(());
     }
-    let (header, payload) = match read::record(segment, entry.at, header.payload_len()).await {
-        Ok((header, payload)) => (header, payload.share()),
-        Err(error) => {
-            // Counted and logged; the record stays where it is and so does its segment.
-            shard.fault(error, header.root, header.detail);
-            return Ok(());
-        }
-    };
+    let (header, payload) =
+        match read::record(&shard.world, segment, entry.at, header.payload_len()).await {
+            Ok((header, payload)) => (header, payload.share()),
+            Err(error) => {
+                // Counted and logged; the record stays where it is and so does its segment.
+                shard.fault(error, header.root, header.detail);
+                return Ok(());
+            }
+        };
     let draft = Draft {
         kind: header.kind,
         flags: MOVED,
@@ -232,7 +233,7 @@ async fn move_tombstone<W: World>(
         let unknown = covered != 0 && original >= covered;
         (older || unknown) && !shard.expired(header.expiry)
     };
-    if !needed || planted::is(Bug::DropTombstones) {
+    if !needed || planted::is(&shard.world, Bug::DropTombstones) {
         return Ok(false);
     }
     let draft = Draft {

@@ -126,10 +126,13 @@ impl<W: World> Shard<W> {
         let segment = self
             .segment(wanted.place)
             .ok_or(ReadError::Damaged("its segment is missing"))?;
-        let at = u64::from(wanted.place.at);
-        let pages = read::fetch(&segment, at, wanted.len).await?;
-        self.before_work(wanted.len).await;
-        let (header, payload) = read::open(&segment, &pages, at, wanted.len)?;
+        let (header, payload) = read::record(
+            &self.world,
+            &segment,
+            u64::from(wanted.place.at),
+            wanted.len,
+        )
+        .await?;
         let same_root =
             wanted.kind != Kind::Single && wanted.kind != Kind::Manifest || header.root == *root;
         let same = header.kind == wanted.kind
@@ -151,6 +154,7 @@ impl<W: World> Shard<W> {
             .segment(wanted.place)
             .ok_or(ReadError::Damaged("its segment is missing"))?;
         read::part(
+            &self.world,
             &segment,
             u64::from(wanted.place.at),
             range.start,

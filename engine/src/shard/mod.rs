@@ -42,7 +42,7 @@ use crate::{
     planted::{self, Bug},
     space::{Need, Space},
     stats::Stats,
-    wait::{Bell, Credit, KeyLock},
+    wait::{Bell, Credit, KeyLock, before_work},
 };
 
 /// How long a record waits for credit before its put is refused as busy.
@@ -50,8 +50,6 @@ pub const CREDIT_WAIT: Duration = Duration::from_secs(20);
 /// A lane's next segment is made when this much of the present one is filled, so that no put
 /// waits for it.
 const PREPARE_AT_PERCENT: u64 = 75;
-/// Bytes that take longer to hash or copy than a breath takes.
-const WORK_LEN: usize = 32 << 10;
 /// Lanes that are open at a time; beyond it the one that was opened first is closed.
 const LANES_MAX: usize = 8;
 
@@ -184,7 +182,7 @@ impl<W: World> Shard<W> {
         let permit = self
             .credit(u64::try_from(record::HEADER + len).expect("64-bit"))
             .await?;
-        self.before_work(len).await;
+        before_work(&self.world, len).await;
         let lane = self.lane(self.bucket(draft.expiry), len, need).await?;
         // From here to the lane's frame there is no await: sequence order is log order per lane.
         let sequence = self.next_sequence();
@@ -196,7 +194,7 @@ impl<W: World> Shard<W> {
         let appended = lane.append(&header, &draft.payload, Some(permit));
         drop(draft);
         self.prepare_next(&lane);
-        let committed = if header.moved() && planted::is(Bug::FreeBeforeCopy) {
+        let committed = if header.moved() && planted::is(&self.world, Bug::FreeBeforeCopy) {
             Ok(())
         } else {
             appended.committed.wait().await
@@ -211,14 +209,6 @@ impl<W: World> Shard<W> {
                 path: lane.segment().path.display().to_string(),
                 source,
             }),
-        }
-    }
-
-    /// Called before `len` bytes are hashed or copied. Many puts and reads become ready at once, when
-    /// a frame is durable or the disk has read; between two of them the disk must get its next work.
-    pub(crate) async fn before_work(&self, len: usize) {
-        if len >= WORK_LEN {
-            self.world.breathe().await;
         }
     }
 

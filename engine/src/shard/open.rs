@@ -244,7 +244,7 @@ impl<W: World> Shard<W> {
             .borrow_mut()
             .segments
             .insert(segment.number, Rc::clone(&segment));
-        if let Some(first) = replay::first_sequence(&segment).await {
+        if let Some(first) = replay::first_sequence(&self.world, &segment).await {
             segment.state.set(State::Closed);
             return Ok(Source {
                 segment,
@@ -266,7 +266,7 @@ impl<W: World> Shard<W> {
     /// Reads a source's records page by page.
     async fn walk(&self, source: &mut Source<W::File>) -> Result<()> {
         let segment = &source.segment;
-        if !planted::is(Bug::ReplayWithoutSync) {
+        if !planted::is(&self.world, Bug::ReplayWithoutSync) {
             segment
                 .file
                 .sync()
@@ -306,7 +306,7 @@ impl<W: World> Shard<W> {
 
     /// Reads the records of a source whose turn has come.
     async fn load(&self, source: &mut Source<W::File>) -> Result<()> {
-        match replay::footer(&source.segment).await {
+        match replay::footer(&self.world, &source.segment).await {
             Some(footer) => {
                 let segment = &source.segment;
                 footer.entries.iter().for_each(|entry| segment.note(entry));
@@ -324,7 +324,7 @@ impl<W: World> Shard<W> {
         mut sources: Vec<Source<W::File>>,
         from: u64,
     ) -> Result<Vec<Source<W::File>>> {
-        let order = |sequence: u64| match planted::is(Bug::ReplayOutOfOrder) {
+        let order = |sequence: u64| match planted::is(&self.world, Bug::ReplayOutOfOrder) {
             true => 0,
             false => sequence,
         };
@@ -390,7 +390,9 @@ impl<W: World> Shard<W> {
     async fn put_before(&self, tombstone: &Header) -> Option<bool> {
         let place = self.place_of(&tombstone.root)?;
         let segment = self.segment(place)?;
-        let sequence = read::sequence(&segment, u64::from(place.at)).await.ok()?;
+        let sequence = read::sequence(&self.world, &segment, u64::from(place.at))
+            .await
+            .ok()?;
         let deleted = match tombstone.detail {
             0 => tombstone.sequence,
             first => first,
@@ -413,10 +415,10 @@ impl<W: World> Shard<W> {
                 }
                 continue;
             }
-            if planted::is(Bug::ReplayWithoutSync) {
+            if planted::is(&self.world, Bug::ReplayWithoutSync) {
                 continue;
             }
-            close_walked(&segment, walked)
+            close_walked(&self.world, &segment, walked)
                 .await
                 .map_err(Error::io(&segment.path))?;
         }
@@ -478,9 +480,13 @@ impl<W: World> Shard<W> {
 /// Frames that no later frame calls durable are written once more first: a sync that failed before
 /// the process ended may have dropped them although reads still see them, and no later sync would
 /// tell (man fsync, NOTES). Nothing may rest on them before that.
-async fn close_walked<F: File>(segment: &Segment<F>, walked: Walked) -> std::io::Result<()> {
+async fn close_walked<W: World>(
+    world: &W,
+    segment: &Segment<W::File>,
+    walked: Walked,
+) -> std::io::Result<()> {
     let mut page = walked.uncertain_page;
-    if page < walked.end_page && !planted::is(Bug::TrustUncertain) {
+    if page < walked.end_page && !planted::is(world, Bug::TrustUncertain) {
         while page < walked.end_page {
             let count = (walked.end_page - page).min(REWRITE_PAGES);
             let len = usize::try_from(count).expect("at most 256") * PAGE;

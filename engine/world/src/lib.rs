@@ -80,6 +80,11 @@ pub trait World: Clone + 'static {
     /// The names on disk.
     type Disk: Disk<File = Self::File>;
 
+    /// Which bug the program shall have, by a number of the program's own, so that a test sees
+    /// whether its checkers catch it. [`sim`] alone can plant one: elsewhere this is none while
+    /// the program is compiled, and what asks for it is compiled away.
+    const PLANTED: Option<fn(&Self) -> u32> = None;
+
     /// Monotonic time since an arbitrary origin. In [`sim`] it is virtual.
     fn now(&self) -> Duration;
 

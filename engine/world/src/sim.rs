@@ -165,6 +165,11 @@ impl Sim {
         self.core.borrow().machine.faults.clone()
     }
 
+    /// Plants a bug in the programs that run from here on, by their own number for it; 0 for none.
+    pub fn plant(&self, bug: u32) {
+        self.core.borrow_mut().machine.planted = bug;
+    }
+
     /// How often each fault has struck.
     #[must_use]
     pub fn counts(&self) -> Counts {

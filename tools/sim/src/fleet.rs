@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lode_engine::planted::Bug;
+
 use crate::{
     plan::Profile,
     seed::{self, Report},
@@ -104,7 +106,17 @@ pub fn twice(seed: u64, profile: Option<Profile>) -> Report {
 
 /// Runs a seed once; a panic is a finding.
 pub fn once(seed: u64, profile: Option<Profile>, log: bool) -> Report {
-    catch_unwind(AssertUnwindSafe(|| seed::run(seed, profile, log))).unwrap_or_else(|panic| {
+    catch(seed, profile, None, log)
+}
+
+/// Runs a seed once on a store that has a bug.
+pub fn with_bug(bug: Bug, seed: u64, profile: Option<Profile>) -> Report {
+    catch(seed, profile, Some(bug), false)
+}
+
+fn catch(seed: u64, profile: Option<Profile>, bug: Option<Bug>, log: bool) -> Report {
+    let run = || seed::run(seed, profile, bug, log);
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Report {

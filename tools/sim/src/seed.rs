@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, path::Path, rc::Rc};
 
-use lode_engine::store::BlobInfo;
+use lode_engine::{
+    planted::{Bug, plant},
+    store::BlobInfo,
+};
 use lode_world::{
     Disk, World,
     sim::{Crash, Faults, Sim, SimWorld, Stop},
@@ -36,10 +39,11 @@ pub struct Report {
     pub events: String,
 }
 
-/// Runs a seed once.
-pub fn run(seed: u64, profile: Option<Profile>, log: bool) -> Report {
+/// Runs a seed once, on a store that has a bug if one is given.
+pub fn run(seed: u64, profile: Option<Profile>, bug: Option<Bug>, log: bool) -> Report {
     let plan = Plan::draw(seed, profile);
     let sim = Sim::new(seed, plan.faults.clone());
+    plant(&sim, bug);
     let model = Model::new(plan.blobs.clone(), plan.profile, log);
     let mut course = Course {
         dice: plan.dice.clone(),

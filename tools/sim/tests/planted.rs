@@ -1,17 +1,18 @@
 //! The checkers see: every bug that can be planted in the engine is found, within a stated number
 //! of seeds of a profile that gives it a chance, and the same seeds find nothing without it.
 
-use lode_engine::planted::{Bug, plant};
-use sim::{fleet::once, plan::Profile};
+use lode_engine::planted::Bug;
+use sim::{
+    fleet::{once, with_bug},
+    plan::Profile,
+};
 
 /// Runs seeds with the bug until one finds it; the ones run so far must find nothing without it.
 fn caught(bug: Bug, profile: Profile, seeds: u64) {
-    plant(Some(bug));
     let found = (0..seeds).find_map(|seed| {
-        let failure = once(seed, Some(profile), false).failure?;
+        let failure = with_bug(bug, seed, Some(profile)).failure?;
         Some((seed, failure))
     });
-    plant(None);
     let Some((seed, failure)) = found else {
         panic!("{bug:?} is not found within {seeds} seeds");
     };

@@ -22,6 +22,8 @@ pub(super) struct Machine {
     pub(super) faults: Faults,
     pub(super) counts: Counts,
     pub(super) damage: Vec<Damage>,
+    /// Which bug its programs have; 0 for none.
+    pub(super) planted: u32,
     pub(super) trace: Trace,
     pub(super) now: Duration,
     pub(super) dice: Dice,
@@ -42,6 +44,7 @@ impl Machine {
             faults,
             counts: Counts::default(),
             damage: Vec::new(),
+            planted: 0,
             trace: Trace::new(seed),
             now: Duration::ZERO,
             dice,

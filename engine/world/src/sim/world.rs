@@ -133,6 +133,8 @@ impl World for SimWorld {
     type File = SimFile;
     type Disk = SimDisk;
 
+    const PLANTED: Option<fn(&Self) -> u32> = Some(|world| world.core().machine.planted);
+
     fn now(&self) -> Duration {
         self.core().machine.now
     }
