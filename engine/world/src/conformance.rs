@@ -88,7 +88,9 @@ pub async fn all<W: World>(world: &W, dir: &Path) -> Result<(), Nonconforming> {
     files::space(world, dir).await.map_err(named("space"))?;
     tasks::queues(world).await.map_err(named("queues"))?;
     tasks::timers(world).await.map_err(named("timers"))?;
-    tasks::breathing(world).await.map_err(named("breathing"))?;
+    tasks::breathing(world, dir)
+        .await
+        .map_err(named("breathing"))?;
     tasks::chance(world).await.map_err(named("chance"))
 }
 

@@ -8,7 +8,9 @@
 //! | reads past the end and writes to a full disk are `Ok` with fewer bytes | lengths are checked |
 //! | a dropped future cancels its IO, and may close the file under it | IO goes on in a task of its own |
 //! | rings die under IO in flight when an executor ends | the end waits for it |
-//! | when the preemption timer fires between polling for IO and running tasks, the executor takes its queues for empty and sleeps although tasks are ready | no queue asks for less than 10 ms, and ticks of four lengths end such a sleep, since one tick alone can be among the stuck tasks |
+//! | forgets the tasks that wait when an executor ends, with all they hold | `tasks`: they are dropped first |
+//! | closes a dropped file with its next look at the rings, so never if the executor ends | the end looks once more |
+//! | sleeps although tasks are ready, if it was not scheduled at the wrong moment | `pace`: long preemption timer, looks at the rings by breathing, ticks |
 //! | errors carry a type parameter and hide the number | mapped to the [`io::Error`] inside |
 //! | stream writes ignore all slices but the first | `sendmsg` on the socket |
 //! | `file_size` asks by path, stale after a rename | `fstat` |
@@ -21,6 +23,8 @@
 mod file;
 mod flight;
 mod net;
+mod pace;
+mod tasks;
 
 pub use file::{UringBuf, UringDisk, UringFile, UringRead};
 pub use net::{UringListener, UringStream};
@@ -32,29 +36,17 @@ use glommio::{
     GlommioError, Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle,
     io::OpenOptions,
 };
+use pace::{Looks, PREEMPT, tick};
 use std::{
     any::Any, future::Future, io, net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, time::Duration,
 };
+use tasks::Tasks;
 
 /// Requests that one ring holds. Deeper queues add latency, not throughput.
 const RING_DEPTH: usize = 256;
 
-/// How often a queue without a latency goal lets others in; glommio's own 100 ms starves replies.
-const PREEMPT: Duration = Duration::from_millis(10);
-
 /// How long a pinned executor spins before it sleeps: shorter than a wake-up costs.
 const SPIN: Duration = Duration::from_micros(100);
-
-/// How often an executor wakes although nothing happened; see the table above. Costs under 0.1 % of
-/// a core. Several, because the tick that fires together with the preemption timer (a thread that
-/// was not scheduled for a while) is itself one of the ready tasks that wait: a longer one, which
-/// has not fired yet, ends that sleep.
-const TICKS: [Duration; 4] = [
-    Duration::from_millis(10),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-    Duration::from_secs(10),
-];
 
 /// What a task panicked with.
 type Panic = Box<dyn Any + Send>;
@@ -66,6 +58,8 @@ pub struct UringWorld(Rc<Executor>);
 struct Executor {
     queues: [TaskQueueHandle; 4],
     flights: Rc<Flights>,
+    looks: Rc<Looks>,
+    tasks: Rc<Tasks>,
     panics: async_channel::Sender<Panic>,
 }
 
@@ -103,33 +97,22 @@ pub(crate) fn run(
     let panic = executor.run(async {
         let (panics, panicked) = async_channel::bounded(1);
         let world = UringWorld::new(panics);
-        world.spawn(Queue::Serve, tick());
-        let flights = Rc::clone(&world.0.flights);
+        glommio::spawn_local(tick()).detach();
+        let (tasks, flights) = (Rc::clone(&world.0.tasks), Rc::clone(&world.0.flights));
         let program = async {
             let run = AssertUnwindSafe(program.run(world, index)).catch_unwind();
             run.await.err()
         };
         let panic = program.or(async { panicked.recv().await.ok() }).await;
+        let panic = panic.or(tasks.end());
         flights.land().await;
         panic
     });
-    // Dropped with its tasks before the panic goes on, while nothing is in flight.
+    // Dropped before the panic goes on, while nothing is in flight.
     drop(executor);
     match panic {
         Some(panic) => std::panic::resume_unwind(panic),
         None => Ok(()),
-    }
-}
-
-/// Keeps timers running, so that no sleep is for ever.
-async fn tick() {
-    let [short, long, longer, longest] = TICKS.map(beat);
-    short.or(long).or(longer).or(longest).await;
-}
-
-async fn beat(span: Duration) {
-    loop {
-        glommio::timer::sleep(span).await;
     }
 }
 
@@ -169,6 +152,8 @@ impl UringWorld {
         Self(Rc::new(Executor {
             queues,
             flights: Rc::default(),
+            looks: Looks::new(),
+            tasks: Rc::default(),
             panics,
         }))
     }
@@ -198,8 +183,7 @@ impl World for UringWorld {
     }
 
     fn breathe(&self) -> impl Future<Output = ()> + 'static {
-        let executor = glommio::executor();
-        async move { executor.yield_task_queue_now().await }
+        self.0.looks.breathe()
     }
 
     fn spawn(&self, queue: Queue, task: impl Future<Output = ()> + 'static) {
@@ -217,9 +201,11 @@ impl World for UringWorld {
                 let _ = panics.try_send(panic);
             }
         };
-        glommio::spawn_local_into(guarded, queue)
-            .expect("the queues live as long as the executor")
-            .detach();
+        if let Some(leader) = self.0.tasks.lead_to(guarded) {
+            glommio::spawn_local_into(leader, queue)
+                .expect("the queues live as long as the executor")
+                .detach();
+        }
     }
 
     fn disk(&self) -> UringDisk {

@@ -1,9 +1,10 @@
 //! Tasks, time, chance and wake-ups.
 
 use super::{Breach, Nonconforming, Verdict, ensure, named};
-use crate::{Queue, World, units::in_memory};
+use crate::{Disk, File, Open, Queue, World, units::in_memory};
 use std::{
     cell::{Cell, RefCell},
+    path::Path,
     rc::Rc,
     time::Duration,
 };
@@ -73,8 +74,9 @@ pub(super) async fn timers<W: World>(world: &W) -> Verdict {
     })
 }
 
-/// A task that breathes in a loop does not keep others from finishing.
-pub(super) async fn breathing<W: World>(world: &W) -> Verdict {
+/// A task that breathes in a loop keeps neither others from finishing, nor a timer from firing, nor
+/// an IO from completing, for as long as it goes on.
+pub(super) async fn breathing<W: World>(world: &W, dir: &Path) -> Verdict {
     for _ in 0..10 {
         let finished = Rc::new(Cell::new(false));
         let flag = Rc::clone(&finished);
@@ -89,6 +91,24 @@ pub(super) async fn breathing<W: World>(world: &W) -> Verdict {
             world.breathe().await;
         }
     }
+    let awaited = Rc::new(Cell::new(0));
+    let (flag, sleep) = (Rc::clone(&awaited), world.sleep(Duration::from_millis(1)));
+    world.spawn(Queue::Mend, async move {
+        sleep.await;
+        flag.set(flag.get() + 1);
+    });
+    let path = dir.join("breathing");
+    let file = world.disk().open(&path, Open::Create).await?;
+    let (flag, sync) = (Rc::clone(&awaited), file.sync());
+    world.spawn(Queue::Scrub, async move {
+        // Whether it works is for other checks to say.
+        let _ = sync.await;
+        flag.set(flag.get() + 1);
+    });
+    while awaited.get() < 2 {
+        world.breathe().await;
+    }
+    world.disk().remove(&path).await?;
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! The launcher on every world this machine allows, and the suite on each.
 
+mod again;
+mod full;
+mod stops;
+
 use super::*;
 use crate::{Disk, File, Net, Open, Queue, conformance, preflight};
 use futures_lite::future::poll_once;
@@ -85,7 +89,7 @@ fn real_worlds_conform() {
     });
 }
 
-/// Where executors panic: not at all, in the program, or in a task it spawned.
+/// Where an executor panics: in the program, or in a task it spawned.
 #[derive(Clone, Copy, PartialEq)]
 enum Where {
     Program,
@@ -97,15 +101,14 @@ struct Panics(Where);
 
 impl Program for Panics {
     async fn run<W: Net>(self, world: W, index: usize) {
-        if index == 1 {
-            if self.0 == Where::Program {
-                panic!("on purpose");
-            }
-            world.spawn(Queue::Mend, async { panic!("on purpose") });
+        if index == 0 {
+            return;
         }
-        if index == 1 {
-            std::future::pending::<()>().await;
+        if self.0 == Where::Program {
+            panic!("on purpose");
         }
+        world.spawn(Queue::Mend, async { panic!("on purpose") });
+        std::future::pending::<()>().await;
     }
 }
 
@@ -243,114 +246,48 @@ fn a_fresh_directory_is_primed() {
     });
 }
 
-/// An ext4 of 24 MiB in a file, mounted by a loop device; only root can have one.
-struct SmallDisk(Scratch);
-
-impl SmallDisk {
-    fn new(name: &str) -> Result<Self, String> {
-        let scratch = Scratch::new(name);
-        let (image, dir) = (scratch.path().join("image"), scratch.path().join("mnt"));
-        std::fs::create_dir(&dir).unwrap();
-        std::fs::File::create(&image)
-            .unwrap()
-            .set_len(24 << 20)
-            .unwrap();
-        command(
-            "mkfs.ext4",
-            &[
-                "-q".as_ref(),
-                "-O".as_ref(),
-                "^has_journal".as_ref(),
-                &image,
-            ],
-        )?;
-        command("mount", &["-o".as_ref(), "loop".as_ref(), &image, &dir])?;
-        Ok(Self(scratch))
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.0.path().join("mnt")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = command("umount", &[&self.dir()]);
-    }
-}
-
-fn command(name: &str, arguments: &[&Path]) -> Result<(), String> {
-    let output = std::process::Command::new(name).args(arguments).output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!(
-            "{name}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
-        Err(error) => Err(format!("{name}: {error}")),
-    }
-}
-
 #[derive(Clone)]
-struct Fills(PathBuf);
+struct Holds {
+    dir: PathBuf,
+    held: Arc<()>,
+}
 
-impl Program for Fills {
+impl Program for Holds {
     async fn run<W: Net>(self, world: W, _index: usize) {
         let disk = world.disk();
-        let full = io::ErrorKind::StorageFull;
-        let kept = disk.open(&self.0.join("kept"), Open::Create).await.unwrap();
-        kept.allocate(4 << 20).await.unwrap();
-        let more = disk.open(&self.0.join("more"), Open::Create).await.unwrap();
-        assert_eq!(more.allocate(1 << 30).await.unwrap_err().kind(), full);
-        more.truncate(0).await.unwrap();
-        let free = disk.space(&self.0).await.unwrap().free;
-        assert!((1 << 20..24 << 20).contains(&free), "{free}");
-        let mut refused = None;
-        for mib in 0..24 {
-            let mut buf = more.alloc(1 << 20);
-            buf.as_mut().fill(3);
-            if let Err(error) = more.write(mib << 20, buf).await {
-                refused = Some((mib, error.kind()));
-                break;
-            }
-        }
-        let (written, kind) = refused.expect("24 MiB do not fit on 24 MiB");
-        assert_eq!(kind, full);
-        assert!(disk.space(&self.0).await.unwrap().free < 1 << 20);
-        for mib in 0..written {
-            assert!(more.read(mib << 20, 1 << 20).await.unwrap().as_ref() == vec![3; 1 << 20]);
-        }
-        for mib in 0..4 {
-            let mut buf = kept.alloc(1 << 20);
-            buf.as_mut().fill(9);
-            kept.write(mib << 20, buf).await.unwrap();
-        }
-        kept.sync().await.unwrap();
-        more.truncate(0).await.unwrap();
-        assert!(disk.space(&self.0).await.unwrap().free > 8 << 20);
-        more.allocate(4 << 20).await.unwrap();
-        assert!(kept.read(0, 1 << 20).await.unwrap().as_ref() == vec![9; 1 << 20]);
+        let mine = disk.open(&self.dir.join("mine"), Open::Create).await;
+        let its = disk
+            .open(&self.dir.join("its"), Open::Create)
+            .await
+            .unwrap();
+        let its = (its, Arc::clone(&self.held));
+        world.spawn(Queue::Mend, async move {
+            let _its = its;
+            std::future::pending::<()>().await;
+        });
+        world.breathe().await;
+        mine.unwrap().sync().await.unwrap();
     }
 }
 
-/// A full disk refuses with StorageFull, keeps what it has, lets allocated space be written, and
-/// has room again after a truncation.
+/// When an executor has ended, what its program and its tasks held is dropped, and files are closed.
 #[test]
-fn a_full_disk_says_so() {
-    for backend in [Backend::Posix, Backend::Uring] {
-        let checked = SmallDisk::new(&format!("full-{backend}")).and_then(|disk| {
-            let preflight = preflight(&[disk.dir()], 1, Some(backend));
-            let preflight = preflight.map_err(|error| error.to_string())?;
-            launch(&preflight, Fills(disk.dir()))
-                .unwrap()
-                .join()
-                .unwrap();
-            Ok(())
-        });
-        if let Err(why) = checked {
-            println!("skipped on {backend}: {why}");
-        }
-    }
+fn an_executor_leaves_nothing_behind() {
+    on_each_world("holds", 1, |preflight| {
+        let (dir, held) = (preflight.dirs[0].clone(), Arc::new(()));
+        let program = Holds {
+            dir: dir.clone(),
+            held: Arc::clone(&held),
+        };
+        launch(preflight, program).unwrap().join().unwrap();
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        let open: Vec<PathBuf> = links
+            .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
+            .filter(|path| path.starts_with(&dir))
+            .collect();
+        assert!(open.is_empty(), "{}: {open:?}", preflight.backend);
+        assert_eq!(Arc::strong_count(&held), 1, "{}", preflight.backend);
+    });
 }
 
 /// Executors start together or not at all.

@@ -40,7 +40,11 @@ impl Machine {
         while !flying.is_empty() {
             let op = flying.swap_remove(self.dice.index(flying.len()));
             match op {
-                Op::Write { file, at, block } => self.land_interrupted(file.inode, at, &block),
+                // A handle that only reads would have been refused.
+                Op::Write { file, at, block } if file.writable => {
+                    self.land_interrupted(file.inode, at, &block);
+                }
+                Op::Write { .. } => {}
                 // An interrupted sync made some writes durable and others not; a power loss draws
                 // that for every unsynced write anyway.
                 Op::Sync { .. } | Op::SyncDir { .. } => {}

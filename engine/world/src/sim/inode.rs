@@ -199,6 +199,8 @@ impl Inode {
                 self.visible.pages.set(page, before);
             }
         }
+        // A page that had no contents before gives its block back.
+        self.visible.recount();
     }
 
     /// The bytes a read sees. Where a write is in flight, each sector is old or new as `coin` says.

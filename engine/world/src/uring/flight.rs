@@ -4,6 +4,7 @@
 //! the kernel is doing with either. Here an IO owns its file and buffer; a dropped one goes on in
 //! a task of its own, and the end of the executor waits until nothing is in flight.
 
+use super::pace::look;
 use futures_lite::FutureExt;
 use std::{
     cell::{Cell, RefCell},
@@ -40,8 +41,8 @@ impl Flights {
         }
     }
 
-    /// Lets no more IO begin and waits for what has begun, up to [`LANDING_MAX`]: a task may hold
-    /// a begun IO and never poll it again.
+    /// Lets no more IO begin and waits for what has begun, up to [`LANDING_MAX`]. Files that were
+    /// dropped before are closed then.
     pub(super) async fn land(&self) {
         self.over.set(true);
         let landed = std::future::poll_fn(|context| {
@@ -56,6 +57,7 @@ impl Flights {
             tracing::warn!(count = self.count.get(), "executor ends with IO in flight");
         };
         landed.or(late).await;
+        look().await;
     }
 
     fn ended(&self) {

@@ -129,6 +129,28 @@ fn a_write_in_flight_lands_wholly_partly_or_not_at_all() {
     assert!(seen.contains(&vec![1; 8]) && seen.contains(&vec![2; 8]) && seen.len() > 10);
 }
 
+/// A crash in the middle of a write through a handle that only reads changes nothing.
+#[test]
+fn a_refused_write_in_flight_does_not_land() {
+    for seed in 0..50 {
+        let sim = Sim::new(seed, Faults::default());
+        sim.run(async |world| put(&create(&world, "a").await, 0, 1).await)
+            .unwrap()
+            .unwrap();
+        sim.set_faults(Faults {
+            crash_after_ios: Some(2),
+            ..Faults::default()
+        });
+        let stop = sim.run(async |world| {
+            let reader = world.disk().open(Path::new("a"), Open::Read).await;
+            put(&reader.unwrap(), 0, 2).await
+        });
+        assert_eq!(stop.unwrap_err(), Stop::Crashed);
+        sim.crash(Crash::Kill);
+        assert_eq!(sim.contents("a").unwrap(), vec![1; PAGE]);
+    }
+}
+
 /// Names survive power loss as a prefix of their history, and wholly after a directory sync.
 #[test]
 fn unsynced_names_survive_as_a_prefix() {

@@ -41,6 +41,34 @@ fn a_failed_sync_forgets_data_that_later_syncs_do_not_bring_back() {
     assert!(durable > 20 && gone_at_once > 20 && gone_later > 20);
 }
 
+/// Space that a failed sync gave back is free again: a page that is gone takes no block.
+#[test]
+fn a_failed_sync_frees_what_it_forgets() {
+    let mut gone = 0;
+    for seed in 0..50 {
+        let sim = Sim::new(seed, Faults::default());
+        sim.run(async |world| put(&create(&world, "a").await, 0, 1).await)
+            .unwrap()
+            .unwrap();
+        sim.set_faults(Faults {
+            sync_error: Chance::ALWAYS,
+            ..Faults::default()
+        });
+        let failed = sim
+            .run(async |world| open(&world, "a").await.sync().await)
+            .unwrap();
+        assert_eq!(failed.unwrap_err().raw_os_error(), Some(5));
+        let space = sim
+            .run(async |world| world.disk().space(Path::new("")).await)
+            .unwrap()
+            .unwrap();
+        let held = sim.contents("a").unwrap() == vec![1; PAGE];
+        assert_eq!(space.total - space.free, on_disk(PAGE) * u64::from(held));
+        gone += u32::from(!held);
+    }
+    assert!((5..45).contains(&gone), "gone in {gone} of 50");
+}
+
 /// A lying sync makes nothing durable.
 #[test]
 fn a_lying_sync_protects_nothing() {
