@@ -32,8 +32,9 @@ use std::{
 /// How long tasks that neither wait nor breathe may keep an executor from its rings.
 pub(super) const PREEMPT: Duration = Duration::from_millis(250);
 
-/// How long tasks that breathe may: replies and the next IOs wait for as long.
-const LOOK: Duration = Duration::from_millis(10);
+/// How long tasks that breathe may: replies and the next IOs wait for as long. About what a disk
+/// takes for one write: at 10 ms it idles for 40 % of the time while puts are hashed.
+const LOOK: Duration = Duration::from_micros(500);
 
 /// When an executor wakes although nothing happened. At 10 ms that cost 1.6 % of a core.
 const TICK: Duration = Duration::from_millis(100);
@@ -69,9 +70,10 @@ pub(super) async fn tick() {
     }
 }
 
-/// Breaths of one executor's tasks. A breath lets the other ready tasks run, by their shares; and
-/// [`LOOK`] after the last look it waits for the next one instead. When all that breathe do, the
-/// executor runs out of tasks and looks.
+/// Breaths of one executor's tasks. A breath lets the other ready tasks run, by their shares; once
+/// [`LOOK`] has passed since the last look, it waits for the next one. When all that breathe do, the
+/// executor runs out of tasks and looks. A look lets all of them go on, but each asks again when it
+/// is its turn, so that they do [`LOOK`] of work before the next one.
 pub(super) struct Looks {
     last: Cell<Instant>,
 }
@@ -88,9 +90,14 @@ impl Looks {
         async move {
             if looks.last.get().elapsed() < LOOK {
                 glommio::executor().yield_task_queue_now().await;
-            } else {
+            }
+            while looks.last.get().elapsed() >= LOOK {
+                let before = looks.last.get();
                 look().await;
-                looks.last.set(Instant::now());
+                // The first of those that waited for this look notes when it was.
+                if looks.last.get() == before {
+                    looks.last.set(Instant::now());
+                }
             }
         }
     }
