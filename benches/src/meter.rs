@@ -1,9 +1,13 @@
-//! Wall time, processor time and bytes written of a piece of work, for the whole process: threads,
-//! and the kernel threads that io_uring keeps for it, included.
+//! Wall time, processor time and bytes moved of a piece of work, for the whole process: threads,
+//! and the kernel threads that io_uring keeps for it, included. Of this process or of another one,
+//! which a client of it times.
 
-use std::{fs, time::Duration, time::Instant};
+use std::{fs, io, time::Duration, time::Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    param::clock_ticks_per_second,
+    time::{ClockId, clock_gettime},
+};
 
 /// A running measurement.
 pub struct Meter {
@@ -33,7 +37,7 @@ impl Meter {
     /// Starts measuring.
     pub fn start() -> Self {
         Self {
-            moved: Moved::so_far(),
+            moved: Moved::so_far("self"),
             cpu: cpu_time(),
             wall: Instant::now(),
         }
@@ -43,7 +47,7 @@ impl Meter {
     pub fn stop(self, operations: u64, bytes: u64) -> Sample {
         let seconds = self.wall.elapsed().as_secs_f64();
         let cpu_seconds = cpu_time().saturating_sub(self.cpu).as_secs_f64();
-        let moved = Moved::so_far();
+        let moved = Moved::so_far("self");
         Sample {
             operations,
             bytes,
@@ -53,6 +57,57 @@ impl Meter {
             cpu_seconds,
         }
     }
+}
+
+/// A running measurement of what another process spends.
+pub struct Watched {
+    process: String,
+    cpu: Duration,
+    moved: Moved,
+}
+
+impl Watched {
+    /// Starts measuring.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn start(pid: u32) -> io::Result<Self> {
+        let process = pid.to_string();
+        Ok(Self {
+            cpu: cpu_time_of(&process)?,
+            moved: Moved::so_far(&process),
+            process,
+        })
+    }
+
+    /// Stops: the work that this process timed as `own`, at the other's cost. Processor time comes
+    /// in ticks of 10 ms, so the work should take many of them.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn stop(self, own: Sample) -> io::Result<Sample> {
+        let cpu = cpu_time_of(&self.process)?.saturating_sub(self.cpu);
+        let moved = Moved::so_far(&self.process);
+        Ok(Sample {
+            bytes_read: moved.read.saturating_sub(self.moved.read),
+            bytes_written: moved.written.saturating_sub(self.moved.written),
+            cpu_seconds: cpu.as_secs_f64(),
+            ..own
+        })
+    }
+}
+
+/// The most memory that a process has had at once, in bytes (VmHWM of proc_pid_status(5)).
+///
+/// # Errors
+/// When there is no such process.
+pub fn peak_memory(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kibibytes
+        .map(|kibibytes| kibibytes * 1024)
+        .ok_or_else(|| io::Error::other("the kernel tells no peak of memory"))
 }
 
 impl Sample {
@@ -117,7 +172,25 @@ fn cpu_time() -> Duration {
     Duration::from_secs(seconds) + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// What this process made storage move, as proc_pid_io(5) counts it; 0 where the kernel does not.
+/// Processor time of a process and all its threads, user and system.
+fn cpu_time_of(process: &str) -> io::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    let ticks = ticks(&stat).ok_or_else(|| io::Error::other("a process without its times"))?;
+    let per_second = clock_ticks_per_second().max(1);
+    let rest = ticks % per_second * 1_000_000_000 / per_second;
+    Ok(Duration::from_secs(ticks / per_second) + Duration::from_nanos(rest))
+}
+
+/// The fields utime and stime of proc_pid_stat(5), 14 and 15. The name before them may hold
+/// anything, even parentheses.
+fn ticks(stat: &str) -> Option<u64> {
+    let (_, from_third) = stat.rsplit_once(") ")?;
+    let mut times = from_third.split(' ').skip(14 - 3);
+    let mut next = || times.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
+/// What a process made storage move, as proc_pid_io(5) counts it; 0 where the kernel does not.
 #[derive(Clone, Copy)]
 struct Moved {
     read: u64,
@@ -125,8 +198,8 @@ struct Moved {
 }
 
 impl Moved {
-    fn so_far() -> Self {
-        let text = fs::read_to_string("/proc/self/io").unwrap_or_default();
+    fn so_far(process: &str) -> Self {
+        let text = fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
         let count = |name| {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|count| count.trim().parse().ok())
@@ -141,7 +214,9 @@ impl Moved {
 
 #[cfg(test)]
 mod tests {
-    use super::{Meter, Sample, float};
+    use std::time::Duration;
+
+    use super::{Meter, Sample, Watched, cpu_time, float, peak_memory, ticks};
 
     /// Proves that the conversion is exact where a float is, and rounds to the nearest beyond.
     #[test]
@@ -163,6 +238,32 @@ mod tests {
         let sample = meter.stop(1, 1);
         assert!(sample.cpu_seconds > 0.0, "{sample:?}");
         assert!(sample.seconds > 0.0, "{sample:?}");
+    }
+
+    /// Proves that another process's account has what was spent, and keeps what was timed here.
+    #[test]
+    fn watches_a_process() {
+        let watched = Watched::start(std::process::id()).unwrap();
+        let before = cpu_time();
+        while cpu_time() < before + Duration::from_millis(100) {}
+        let own = Sample {
+            operations: 7,
+            seconds: 2.0,
+            ..Sample::default()
+        };
+        let sample = watched.stop(own).unwrap();
+        assert!(sample.cpu_seconds >= 0.08, "{sample:?}");
+        assert_eq!((sample.operations, sample.seconds), (7, 2.0));
+        assert!(peak_memory(std::process::id()).unwrap() > 1 << 20);
+        assert!(Watched::start(u32::MAX).is_err() && peak_memory(u32::MAX).is_err());
+    }
+
+    /// Proves that times are found behind any name, and that a line without them is refused.
+    #[test]
+    fn finds_the_times() {
+        let line = "7 (a) R 1) S 1 1 1 0 -1 4194560 100 200 0 0 31 11 5 5 20 0 3 0 99";
+        assert_eq!(ticks(line), Some(42));
+        assert_eq!(ticks("7 (a) S 1 1"), None);
     }
 
     /// Proves the arithmetic of the rates on round numbers.
