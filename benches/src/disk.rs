@@ -5,7 +5,7 @@
 //! |---|---|
 //! | append | 1 MiB writes, 8 in flight, an fdatasync after every 16; the next group does not wait |
 //! | append, drained | the same, but each group waits for the last one's fdatasync |
-//! | read | random aligned blocks of what was appended last, each once before any comes again, a fixed number in flight |
+//! | read | aligned blocks of what was appended last, at random or in order, each once before any comes again, a fixed number in flight |
 //! | write + sync | one block, one fdatasync, one at a time |
 //!
 //! All with O_DIRECT. Appends go to a fresh file with its blocks reserved, or to a recycled one,
@@ -59,6 +59,15 @@ pub enum Flow {
     Drained,
 }
 
+/// Which block is read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Any.
+    Random,
+    /// The next one, and the first after the last.
+    InOrder,
+}
+
 /// One folder's disk.
 pub struct Disk {
     dir: PathBuf,
@@ -89,12 +98,16 @@ impl Disk {
             .map_err(Error::io("append to", &path))
     }
 
-    /// Random reads of blocks of `block_len` from the fresh file that was appended last.
-    pub fn pass(&self, block_len: usize) -> Pass {
+    /// Reads of blocks of `block_len` from the fresh file that was appended last.
+    pub fn pass(&self, order: Order, block_len: usize) -> Pass {
+        let blocks = self.len / bytes_of(block_len);
         Pass {
             path: self.dir.join("fresh"),
             block_len,
-            order: Random::new(bytes_of(block_len)).order(self.len / bytes_of(block_len)),
+            order: match order {
+                Order::Random => Random::new(bytes_of(block_len)).order(blocks),
+                Order::InOrder => (0..blocks).collect(),
+            },
             next: 0,
         }
     }
@@ -187,7 +200,7 @@ impl Drop for Disk {
     }
 }
 
-/// Reads of every block of a file in random order, over and over.
+/// Reads of every block of a file in some order, over and over.
 pub struct Pass {
     path: PathBuf,
     block_len: usize,
@@ -328,7 +341,7 @@ pub fn run(dir: &Path, len: u64, span: Duration, rounds: u32) -> Result<Vec<Figu
             }
         }
         for (len, what) in [(CHUNK_LEN, "read 256 KiB"), (PAGE_LEN, "read 4 KiB")] {
-            let mut pass = disk.pass(len);
+            let mut pass = disk.pass(Order::Random, len);
             for depth in [1, 8, 32] {
                 let sample = pass.read(depth, span)?;
                 table.push(what, &format!("depth {depth}"), Unit::Operations, sample);

@@ -16,7 +16,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use crate::{
-    disk::{self, Blocks, Disk, Flow},
+    disk::{self, Blocks, Disk, Flow, Order},
     error::{Error, Result},
     figures::{Figure, Table, Unit},
     meter::{Meter, Sample, bytes_of},
@@ -124,7 +124,7 @@ impl Turn<'_> {
 
     fn read(&mut self, what: &str, len: usize) -> Result<()> {
         self.tell(what);
-        let mut blocks = self.disk.pass(len);
+        let mut blocks = self.disk.pass(Order::Random, len);
         let mut random = Random::new(bytes_of(len));
         let pieces = bytes_of(CHUNK_LEN / len);
         let (mut limit, mut sum) = (Sample::default(), Sample::default());
