@@ -96,9 +96,21 @@ impl Table {
     ) {
         let (limit, bound) = limit;
         self.push(what, limit, unit, bound);
+        self.push_against(what, &bound, subject, unit, sample);
+    }
+
+    /// Adds a sample beside a limit that was added already.
+    pub fn push_against(
+        &mut self,
+        what: &str,
+        bound: &Sample,
+        subject: &str,
+        unit: Unit,
+        sample: Sample,
+    ) {
         let row = self.row(what, subject, unit);
         row.samples.push(sample);
-        row.ratios.push(unit.rate(&sample) / unit.rate(&bound));
+        row.ratios.push(unit.rate(&sample) / unit.rate(bound));
     }
 
     fn row(&mut self, what: &str, subject: &str, unit: Unit) -> &mut Row {

@@ -111,7 +111,7 @@ fn draw(out: &mut String, panel: &Panel, y: f64) -> f64 {
     let largest = panel
         .bars
         .iter()
-        .map(|bar| bar.best)
+        .map(|bar| bar.best.max(bar.median))
         .fold(f64::MIN_POSITIVE, f64::max);
     let scale = (WIDTH - LABEL - NUMBERS) / largest;
     line(
@@ -156,7 +156,7 @@ fn draw(out: &mut String, panel: &Panel, y: f64) -> f64 {
                 "<line class=\"k\" x1=\"{best:.1}\" y1=\"{at:.0}\" x2=\"{best:.1}\" y2=\"{low:.0}\"/>"
             ),
         );
-        let text = best + 8.0;
+        let text = best.max(end) + 8.0;
         line(
             out,
             &format!(
