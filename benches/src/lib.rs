@@ -8,6 +8,7 @@
 //! - [`lode`]: our own
 //! - `peers`: other stores, behind the feature of that name
 //! - [`keccak`]: the sector tree beside the keccak crates
+//! - [`http`]: a node in a process of its own, beside the store and the disk
 //! - [`machine`], [`plot`]: what goes into a result file besides figures
 //! - [`restart`]: how long a start takes
 //! - [`scratch`], [`error`]: folders of one run, and what ends it
@@ -18,6 +19,7 @@
 pub mod disk;
 pub mod error;
 pub mod figures;
+pub mod http;
 pub mod keccak;
 pub mod lode;
 pub mod machine;

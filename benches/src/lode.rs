@@ -194,7 +194,7 @@ async fn get<W: World>(store: &Store<W>, gets: &Gets, at: u64) -> Result<bool> {
 }
 
 /// The root that stands for a value: any 32 bytes of its own do.
-fn root_of(values: &Values, index: u64) -> Root {
+pub fn root_of(values: &Values, index: u64) -> Root {
     let mut head = [0; 32];
     values.write(index, &mut head);
     Root::from(*blake3::hash(&head).as_bytes())

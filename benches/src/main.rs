@@ -11,7 +11,7 @@ use benches::{
     disk,
     error::{Error, Result},
     figures::{self, Figure},
-    keccak,
+    http, keccak,
     machine::Machine,
     plot, restart, store,
 };
@@ -36,6 +36,8 @@ enum Command {
     Store(Settings),
     /// How long a start takes, and what the index costs.
     Restart(Settings),
+    /// A node over HTTP, beside the store and the disk.
+    Http(Settings),
     /// All of the above; result files get the bench's name.
     All(Settings),
     /// Draws a result file again.
@@ -56,9 +58,10 @@ struct Settings {
     /// Least time of each timed job.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Bytes of each store and of the disk's files; K, M and G are powers of 1024.
-    #[arg(long, default_value = "2G", value_parser = parse_bytes)]
-    size: u64,
+    /// Bytes of each store and of the disk's files, or of the blob of `http`; K, M and G are powers
+    /// of 1024. Default: 2G, and 4G for the blob.
+    #[arg(long, value_parser = parse_bytes)]
+    size: Option<u64>,
     /// Rounds; the median and the best of them are shown.
     #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -82,24 +85,20 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<()> {
     match command {
-        Command::Keccak(settings) => bench("keccak", &settings, run_keccak),
-        Command::Disk(settings) => bench("disk", &settings, run_disk),
-        Command::Store(settings) => bench("store", &settings, run_store),
-        Command::Restart(settings) => bench("restart", &settings, run_restart),
+        Command::Keccak(settings) => bench(KECCAK, &settings),
+        Command::Disk(settings) => bench(DISK, &settings),
+        Command::Store(settings) => bench(STORE, &settings),
+        Command::Restart(settings) => bench(RESTART, &settings),
+        Command::Http(settings) => bench(HTTP, &settings),
         Command::All(settings) => {
-            for (name, run) in benches() {
-                let json = settings
-                    .json
-                    .as_ref()
-                    .map(|dir| dir.join(format!("{name}.json")));
-                bench(
-                    name,
-                    &Settings {
-                        json,
-                        ..settings.clone()
-                    },
-                    run,
-                )?;
+            for one in [KECCAK, DISK, STORE, RESTART, HTTP] {
+                let in_dir = |dir: &PathBuf| dir.join(format!("{}.json", one.name));
+                let json = settings.json.as_ref().map(in_dir);
+                let settings = Settings {
+                    json,
+                    ..settings.clone()
+                };
+                bench(one, &settings)?;
             }
             Ok(())
         }
@@ -113,19 +112,44 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
-type Bench = fn(&Settings, Duration) -> Result<Value>;
-
-fn benches() -> [(&'static str, Bench); 4] {
-    [
-        ("keccak", run_keccak),
-        ("disk", run_disk),
-        ("store", run_store),
-        ("restart", run_restart),
-    ]
+/// One bench.
+#[derive(Clone, Copy)]
+struct Bench {
+    name: &'static str,
+    /// Bytes that it works on where none are asked for.
+    len: u64,
+    /// Does it and prints what it finds.
+    run: fn(&Settings, u64, Duration) -> Result<Value>,
 }
 
+const KECCAK: Bench = Bench {
+    name: "keccak",
+    len: 0,
+    run: run_keccak,
+};
+const DISK: Bench = Bench {
+    name: "disk",
+    len: 2 << 30,
+    run: run_disk,
+};
+const STORE: Bench = Bench {
+    name: "store",
+    len: 2 << 30,
+    run: run_store,
+};
+const RESTART: Bench = Bench {
+    name: "restart",
+    len: 0,
+    run: run_restart,
+};
+const HTTP: Bench = Bench {
+    name: "http",
+    len: 4 << 30,
+    run: run_http,
+};
+
 /// Puts the tree's figures into the form of the others; prints them itself.
-fn run_keccak(settings: &Settings, _: Duration) -> Result<Value> {
+fn run_keccak(settings: &Settings, _: u64, _: Duration) -> Result<Value> {
     let found = keccak::run(settings.seconds);
     let none = Vec::new();
     let rows = |name: &str| found[name].as_array().unwrap_or(&none).clone();
@@ -158,17 +182,23 @@ fn run_keccak(settings: &Settings, _: Duration) -> Result<Value> {
     Ok(json!({"figures": figures, "found": found}))
 }
 
-fn run_disk(settings: &Settings, span: Duration) -> Result<Value> {
-    shown(&disk::run(
-        &settings.dir,
-        settings.size,
-        span,
-        settings.rounds,
-    )?)
+fn run_disk(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
+    shown(&disk::run(&settings.dir, len, span, settings.rounds)?)
 }
 
-fn run_restart(settings: &Settings, _: Duration) -> Result<Value> {
+fn run_restart(settings: &Settings, _: u64, _: Duration) -> Result<Value> {
     restart::run(&settings.dir, &settings.records)
+}
+
+fn run_http(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
+    let rounds = settings.rounds;
+    let found = http::run(&settings.dir, http::Settings { len, span, rounds })?;
+    http::print(&found);
+    let mut report = json!({"figures": found.figures});
+    if let Some(figures) = report["figures"].as_array_mut() {
+        figures.extend(found.gauges.iter().map(http::Gauge::figure));
+    }
+    Ok(report)
 }
 
 fn shown(figures: &[Figure]) -> Result<Value> {
@@ -176,7 +206,7 @@ fn shown(figures: &[Figure]) -> Result<Value> {
     Ok(json!({"figures": figures}))
 }
 
-fn run_store(settings: &Settings, span: Duration) -> Result<Value> {
+fn run_store(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
     let mut candidates = store::candidates();
     let known: Vec<&str> = candidates.iter().map(|candidate| candidate.name).collect();
     if let Some(unknown) = settings
@@ -192,23 +222,24 @@ fn run_store(settings: &Settings, span: Duration) -> Result<Value> {
         |name: &str| settings.only.is_empty() || settings.only.iter().any(|only| only == name);
     candidates.retain(|candidate| asked(candidate.name));
     let rounds = store::Settings {
-        len: settings.size,
+        len,
         span,
         rounds: settings.rounds,
     };
     shown(&store::run(&settings.dir, &candidates, rounds)?)
 }
 
-fn bench(name: &str, settings: &Settings, run: Bench) -> Result<()> {
+fn bench(bench: Bench, settings: &Settings) -> Result<()> {
     fs::create_dir_all(&settings.dir).map_err(Error::io("make", &settings.dir))?;
     let span = Duration::try_from_secs_f64(settings.seconds)
         .map_err(|error| Error::Usage(format!("--seconds {}: {error}", settings.seconds)))?;
     let machine = Machine::look(&settings.dir);
-    let mut report = run(settings, span)?;
-    report["bench"] = json!(name);
+    let len = settings.size.unwrap_or(bench.len);
+    let mut report = (bench.run)(settings, len, span)?;
+    report["bench"] = json!(bench.name);
     report["machine"] = json!(machine);
     report["settings"] =
-        json!({"bytes": settings.size, "seconds": settings.seconds, "rounds": settings.rounds});
+        json!({"bytes": len, "seconds": settings.seconds, "rounds": settings.rounds});
     let Some(file) = &settings.json else {
         return Ok(());
     };
@@ -250,7 +281,7 @@ mod tests {
     use benches::scratch::Scratch;
     use clap::CommandFactory;
 
-    use super::{Arguments, Settings, bench, parse_bytes, run_disk};
+    use super::{Arguments, DISK, Settings, bench, parse_bytes};
 
     /// Proves that the command line is consistent and that sizes mean what they say.
     #[test]
@@ -273,11 +304,11 @@ mod tests {
             dir: scratch.path().to_owned(),
             json: Some(json.clone()),
             seconds: 0.002,
-            size: 1,
+            size: Some(1),
             rounds: 1,
             only: vec![],
         };
-        bench("disk", &settings, run_disk).unwrap();
+        bench(DISK, &settings).unwrap();
         let report: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
         assert_eq!(report["figures"].as_array().unwrap().len(), 12);
