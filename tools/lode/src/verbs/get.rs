@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::{
     args::GetArgs,
     client::{Client, parse_root},
-    failure::{Failure, Outcome},
+    failure::{Exit, Failure, Outcome},
     output::Output,
     roots::StreamRoot,
     units,
@@ -173,7 +173,8 @@ pub fn fetch(
         let before = range.start;
         match stream(client, root, &mut range, &mut buffer, &mut take) {
             Ok(()) => {}
-            Err(failure) if failure.is_retryable() && tries + 1 < TRIES => {
+            // A disk of ours that is full is not the node's fault, and what was taken in stays so.
+            Err(failure) if failure.exit == Exit::Unavailable && tries + 1 < TRIES => {
                 tries = if range.start > before { 0 } else { tries + 1 };
                 thread::sleep(PAUSE * 2u32.pow(tries));
             }

@@ -173,6 +173,21 @@ fn get_resumes() {
     assert_eq!(code(&node.run(&arguments)), 0);
 }
 
+/// A full disk of ours ends a download at once: nothing is fetched or written twice.
+#[test]
+fn get_to_a_full_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
+    let root = node.put(&noise(14, 5 * CHUNK));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = crate::house::lode();
+    command.env("LODE_NODE", node.url()).args(["get", &root]);
+    let ended = command.stdout(full).status().unwrap();
+    assert_eq!(ended.code(), Some(7));
+    let requests = node.metric("lode_http_requests_total{route=\"get\",status=\"2xx\"}");
+    assert_eq!(requests, 2, "one for the size and one for the bytes");
+}
+
 /// A proof made by a node holds without it, and any flipped bit is noticed.
 #[test]
 fn prove_and_verify() {
