@@ -1,8 +1,12 @@
 //! A whole seed: lives that crash, damage between them, and a last inspection on a healthy disk.
 
-use std::{cell::RefCell, path::Path, rc::Rc};
+use std::{cell::RefCell, ops::Range, path::Path, rc::Rc};
 
 use lode_engine::{
+    format::{
+        footer::Pointer,
+        page::{PAGE, PAYLOAD},
+    },
     planted::{Bug, plant},
     store::BlobInfo,
 };
@@ -206,10 +210,12 @@ impl Course {
                     .rot(format!("{DIR}/SUPER"), copy * 4096..copy * 4096 + 600);
                 self.count_damage("copy of the superblock");
             }
-            // The footer's pointer is the last page; without it the frames are walked.
+            // Without its footer, or the last page that points to it, a segment's frames are walked.
             3 => {
+                let entries = self.dice.percent(50);
                 for (path, len) in all("segment-") {
-                    self.sim.flip(path, len - 4096..len);
+                    let footer = self.footer_of(&path).filter(|_| entries);
+                    self.sim.flip(path, footer.unwrap_or(len - 4096..len));
                 }
                 self.count_damage("footers");
                 for (path, len) in all("checkpoint-") {
@@ -224,6 +230,15 @@ impl Course {
                 self.count_damage("copy of segment heads");
             }
         }
+    }
+
+    /// Where a closed segment has its footer.
+    fn footer_of(&self, path: &str) -> Option<Range<u64>> {
+        let bytes = self.sim.contents(path)?;
+        let last = bytes.len().checked_sub(PAGE)?;
+        let pointer = Pointer::decode(&bytes[last..last + PAYLOAD]).ok()?;
+        let first = u64::from(pointer.first) * 4096;
+        Some(first..first + u64::from(pointer.pages) * 4096)
     }
 
     /// Flips a few bits in segments.

@@ -38,7 +38,7 @@ fn skip_checksum() {
 /// A rotten footer that is believed loses or invents blobs.
 #[test]
 fn trust_footer() {
-    caught(Bug::TrustFooter, Profile::Rot, 3000);
+    caught(Bug::TrustFooter, Profile::Spare, 1000);
 }
 
 /// A checkpoint that covers what is on its way hides it from the next replay.
