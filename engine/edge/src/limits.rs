@@ -22,7 +22,8 @@ pub struct Limits {
     pub credit_time: Duration,
     /// Time for requests in flight to end when the edge stops.
     pub drain_time: Duration,
-    /// Bytes of replies in flight.
+    /// Bytes of replies in flight. A chunk takes three times that of memory while it is read: itself,
+    /// and its pages in an arena that gives out powers of two.
     pub reply_credit: u64,
     /// Bytes of request bodies in flight.
     pub intake_credit: u64,
@@ -45,7 +46,7 @@ impl Default for Limits {
             pressure_time: Duration::from_secs(2),
             credit_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(20),
-            reply_credit: 32 * 1024 * 1024,
+            reply_credit: 24 * 1024 * 1024,
             intake_credit: 16 * 1024 * 1024,
             blob_len: 16 << 40,
             head_len: 16 * 1024,

@@ -1,8 +1,8 @@
 //! The `lode` command.
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
-//! (or offline; `trust` says whom it believes), `node` is the other end, `demo` shows both, `failure` and `output` tell how it
-//! went. `roots` computes roots on all cores.
+//! (or offline; `trust` says whom it believes), `node` is the other end, `demo` shows both,
+//! `failure` and `output` tell how it went. `roots` computes roots on all cores.
 
 mod args;
 mod client;

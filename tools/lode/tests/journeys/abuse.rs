@@ -122,6 +122,14 @@ fn no_http() {
         }
     }
     assert!(node.metric("lode_http_requests_total{route=\"other\",status=\"4xx\"}") >= 20);
+    assert_eq!(node.ask("GET", "/healthz", &[]).status, 200);
+}
+
+/// Two lengths of one body are not taken for one of them.
+#[test]
+fn two_lengths() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
     let mut raw = node.connect();
     raw.head(
         "POST",

@@ -242,7 +242,7 @@ fn offline_root() {
 
 /// What there is of a blob is shown, and is no blob yet; every answer tells the term.
 #[test]
-fn terms_and_epochs() {
+fn terms_shown() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(dir.path(), &[]);
     let bytes = noise(12, 3 * CHUNK);
@@ -298,7 +298,13 @@ fn terms_and_epochs() {
     let forever = json(&node.run(&["put", "--json", name]));
     assert_eq!(forever["files"][0]["expiry"], Value::Null);
     assert_eq!(code(&node.run(&["put", "--expiry", "0", name])), 2);
+}
 
+/// An operator reads and sets the epoch, and is told no when it is to go back.
+#[test]
+fn epochs() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
     let epoch = |arguments: &[&str]| {
         let output = node.run(&[&["epoch"], arguments].concat());
         (

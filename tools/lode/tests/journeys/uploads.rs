@@ -302,22 +302,7 @@ fn terms() {
         let bytes = noise(50 + u64::try_from(seed).unwrap(), 2 * CHUNK + 7);
         let root = root_of(&bytes);
         let number = told.map(|text: &str| text.parse::<u32>().unwrap());
-        for (asked, status) in [("5", 201), ("7", 201), ("null", 201), ("0", 400)] {
-            let wish = format!(
-                r#"{{"root":"{root}","size":{},"expiry":{asked}}}"#,
-                bytes.len()
-            );
-            let begun = node.send("POST", "/v1/uploads", &[], wish.as_bytes());
-            assert_eq!(begun.status, status, "{begun:?}");
-            if status == 201 {
-                assert_eq!(
-                    begun.header("lode-expiry"),
-                    Some("5"),
-                    "the first one counts"
-                );
-                assert_eq!(begun.json()["expiry"], 5);
-            }
-        }
+        begin_until_five(&node, &bytes);
         let location = format!("/v1/uploads/{root}");
         let piece = patch_once(&node, &location, 0, &bytes[..CHUNK]);
         assert_eq!(
@@ -359,6 +344,28 @@ fn terms() {
         );
         assert_eq!((shorter.status, shorter.header("lode-expiry")), (200, told));
     }
+}
+
+/// Begins an upload until epoch 5, and asks for other terms after that.
+fn begin_until_five(node: &Node, bytes: &[u8]) {
+    let (root, size) = (root_of(bytes), bytes.len());
+    for (asked, status) in [("5", 201), ("7", 201), ("null", 201), ("0", 400)] {
+        let wish = format!(r#"{{"root":"{root}","size":{size},"expiry":{asked}}}"#);
+        let begun = node.send("POST", "/v1/uploads", &[], wish.as_bytes());
+        assert_eq!(begun.status, status, "{begun:?}");
+        if status == 201 {
+            let told = begun.header("lode-expiry");
+            assert_eq!(told, Some("5"), "the first one counts");
+            assert_eq!(begun.json()["expiry"], 5);
+        }
+    }
+}
+
+/// The location of a small upload carries the term that nothing else remembers.
+#[test]
+fn terms_of_small_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::start(dir.path(), &[]);
     let bytes = noise(60, 1000);
     let wish = format!(r#"{{"root":"{}","size":1000,"expiry":5}}"#, root_of(&bytes));
     let begun = node.send("POST", "/v1/uploads", &[], wish.as_bytes());
