@@ -122,7 +122,7 @@ fn beats() {
     let beats = Beats::default();
     let (ask, asked) = mpsc::channel();
     thread::spawn(move || {
-        for question in std::io::stdin().bytes() {
+        for question in std::io::stdin().lock().bytes() {
             ask.send(question.unwrap()).unwrap();
         }
         std::process::exit(0);
