@@ -21,31 +21,15 @@ pub struct ChunkBuf(Vec<u8>);
 impl ChunkBuf {
     /// An empty buffer with room for a chunk.
     pub fn new() -> ChunkBuf {
-        let mut buf = ChunkBuf::kept();
-        buf.0.clear();
-        buf
-    }
-
-    /// A buffer of `len` bytes with unspecified contents, for a caller that overwrites them all.
-    pub fn with_len(len: usize) -> ChunkBuf {
-        let mut buf = ChunkBuf::kept();
-        buf.0.resize(len, 0);
-        buf
-    }
-
-    fn kept() -> ChunkBuf {
         let kept = POOL.with_borrow_mut(Vec::pop);
-        ChunkBuf(kept.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN)))
+        let mut vec = kept.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN));
+        vec.clear();
+        ChunkBuf(vec)
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
-    }
-
-    /// The bytes, to be changed.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.0
     }
 
     /// Takes as many of `bytes` as there is room for in a chunk; returns how many.
