@@ -36,7 +36,7 @@ use glommio::{
     GlommioError, Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle,
     io::OpenOptions,
 };
-use pace::{Looks, PREEMPT, tick};
+use pace::{Looks, PREEMPT, QUEUES, tick};
 use std::{
     any::Any, future::Future, io, net::SocketAddr, panic::AssertUnwindSafe, rc::Rc, time::Duration,
 };
@@ -56,7 +56,7 @@ type Panic = Box<dyn Any + Send>;
 pub struct UringWorld(Rc<Executor>);
 
 struct Executor {
-    queues: [TaskQueueHandle; 4],
+    queues: [TaskQueueHandle; QUEUES],
     flights: Rc<Flights>,
     looks: Rc<Looks>,
     tasks: Rc<Tasks>,
@@ -98,6 +98,7 @@ pub(crate) fn run(
         let (panics, panicked) = async_channel::bounded(1);
         let world = UringWorld::new(panics);
         glommio::spawn_local(tick()).detach();
+        glommio::spawn_local(Rc::clone(&world.0.looks).serve()).detach();
         let (tasks, flights) = (Rc::clone(&world.0.tasks), Rc::clone(&world.0.flights));
         let program = async {
             let run = AssertUnwindSafe(program.run(world, index)).catch_unwind();
@@ -183,7 +184,7 @@ impl World for UringWorld {
     }
 
     fn breathe(&self) -> impl Future<Output = ()> + 'static {
-        self.0.looks.breathe()
+        self.0.looks.breathe(self.0.queues)
     }
 
     fn spawn(&self, queue: Queue, task: impl Future<Output = ()> + 'static) {

@@ -18,14 +18,15 @@
 //! - A thread may stand still for longer yet. [`tick`] keeps a timer due that is shorter than the
 //!   preemption timer; where one has fired, so has the other, and the second look finds it.
 
-use glommio::timer::Timer;
+use glommio::{TaskQueueHandle, timer::Timer};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
     future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Wake},
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
@@ -71,34 +72,155 @@ pub(super) async fn tick() {
 }
 
 /// Breaths of one executor's tasks. A breath lets the other ready tasks run, by their shares; once
-/// [`LOOK`] has passed since the last look, it waits for the next one. When all that breathe do, the
-/// executor runs out of tasks and looks. A look lets all of them go on, but each asks again when it
-/// is its turn, so that they do [`LOOK`] of work before the next one.
+/// [`LOOK`] has passed since the last look, it waits for the next one.
+///
+/// Those that wait stand in line, one line for each task queue, and a look lets the first of each
+/// go on. Who goes on calls the next one, who stays if [`LOOK`] has passed again: however many wait
+/// (hundreds, when a frame is durable), a breath costs two polls and a look one timer.
 pub(super) struct Looks {
     last: Cell<Instant>,
+    lines: RefCell<[VecDeque<(u64, Waker)>; LINES]>,
+    /// The next ticket.
+    tickets: Cell<u64>,
+    /// Somebody needs a look.
+    wanted: Cell<bool>,
+    /// The task that looks, while nobody needs one.
+    looker: RefCell<Option<Waker>>,
 }
+
+/// Task queues that tasks breathe in.
+pub(super) const QUEUES: usize = 4;
+
+/// One for each, and one for all others.
+const LINES: usize = QUEUES + 1;
 
 impl Looks {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
             last: Cell::new(Instant::now()),
+            lines: RefCell::default(),
+            tickets: Cell::new(0),
+            wanted: Cell::new(false),
+            looker: RefCell::new(None),
         })
     }
 
-    pub(super) fn breathe(self: &Rc<Self>) -> impl Future<Output = ()> + 'static {
+    /// Looks when a breath needs it. Never returns.
+    pub(super) async fn serve(self: Rc<Self>) {
+        loop {
+            poll_fn(|context| {
+                if self.wanted.get() {
+                    return Poll::Ready(());
+                }
+                self.looker.replace(Some(context.waker().clone()));
+                Poll::Pending
+            })
+            .await;
+            look().await;
+            self.last.set(Instant::now());
+            self.wanted.set(false);
+            for line in self.lines.borrow().iter() {
+                call(line);
+            }
+        }
+    }
+
+    /// A breath of the current task, in the line of its task queue.
+    pub(super) fn breathe(
+        self: &Rc<Self>,
+        queues: [TaskQueueHandle; QUEUES],
+    ) -> impl Future<Output = ()> + 'static {
         let looks = Rc::clone(self);
         async move {
-            if looks.last.get().elapsed() < LOOK {
+            let mine = glommio::executor().current_task_queue();
+            let line = queues.iter().position(|queue| *queue == mine);
+            let mut place = InLine {
+                looks,
+                line: line.unwrap_or(QUEUES),
+                ticket: None,
+            };
+            if !place.looks.due() && !place.others() {
                 glommio::executor().yield_task_queue_now().await;
             }
-            while looks.last.get().elapsed() >= LOOK {
-                let before = looks.last.get();
-                look().await;
-                // The first of those that waited for this look notes when it was.
-                if looks.last.get() == before {
-                    looks.last.set(Instant::now());
+            poll_fn(|context| place.poll(context)).await;
+        }
+    }
+
+    fn due(&self) -> bool {
+        self.last.get().elapsed() >= LOOK
+    }
+
+    fn want(&self) {
+        if !self.wanted.replace(true)
+            && let Some(looker) = self.looker.take()
+        {
+            looker.wake();
+        }
+    }
+}
+
+/// Wakes the first in line.
+fn call(line: &VecDeque<(u64, Waker)>) {
+    if let Some((_, first)) = line.front() {
+        first.wake_by_ref();
+    }
+}
+
+/// A task's place in line, left when its breath is over or dropped.
+struct InLine {
+    looks: Rc<Looks>,
+    line: usize,
+    ticket: Option<u64>,
+}
+
+impl InLine {
+    /// Whether others stand in this line.
+    fn others(&self) -> bool {
+        !self.looks.lines.borrow()[self.line].is_empty()
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let due = self.looks.due();
+        let mut lines = self.looks.lines.borrow_mut();
+        let line = &mut lines[self.line];
+        let first = match self.ticket {
+            None => line.is_empty(),
+            Some(ticket) => line.front().is_some_and(|(first, _)| *first == ticket),
+        };
+        if first && !due {
+            if self.ticket.take().is_some() {
+                line.pop_front();
+                call(line);
+            }
+            return Poll::Ready(());
+        }
+        match self.ticket {
+            None => {
+                let ticket = self.looks.tickets.replace(self.looks.tickets.get() + 1);
+                line.push_back((ticket, context.waker().clone()));
+                self.ticket = Some(ticket);
+            }
+            Some(ticket) => {
+                let mine = line.iter_mut().find(|(number, _)| *number == ticket);
+                if let Some((_, waker)) = mine {
+                    waker.clone_from(context.waker());
                 }
             }
+        }
+        drop(lines);
+        if first {
+            self.looks.want();
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for InLine {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let mut lines = self.looks.lines.borrow_mut();
+            lines[self.line].retain(|(number, _)| *number != ticket);
+            call(&lines[self.line]);
         }
     }
 }
