@@ -23,6 +23,7 @@
 mod calibrate;
 mod catalog;
 pub mod error;
+mod finish;
 pub mod format;
 mod index;
 mod list;

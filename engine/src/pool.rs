@@ -11,6 +11,9 @@ use lode_proofs::CHUNK_LEN;
 /// Buffers that an executor keeps: 8 MiB.
 const KEPT: usize = 32;
 
+/// Bytes up to which a buffer of its own is cheap.
+const SMALL: usize = 32 << 10;
+
 thread_local! {
     static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
@@ -25,6 +28,15 @@ impl ChunkBuf {
         let mut vec = kept.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN));
         vec.clear();
         ChunkBuf(vec)
+    }
+
+    /// An empty buffer that is given `len` bytes and no more: a chunk's room only if that is much,
+    /// because a small piece of a small heap costs less than a large one that travels far.
+    pub fn with_room(len: usize) -> ChunkBuf {
+        if len > SMALL {
+            return ChunkBuf::new();
+        }
+        ChunkBuf(Vec::with_capacity(len))
     }
 
     /// The bytes.

@@ -19,15 +19,18 @@ use lode_proofs::{ChunkProof, blob_tree};
 use lode_world::{Queue, World};
 
 use crate::{
-    Error, Result, Root, mend,
+    Error, Result, Root,
+    finish::finish,
+    mend,
     mesh::{Letter, Mesh, Release},
     shard::{Shard, open::Setup},
     space::Space,
     stats::Stats,
     superblock,
-    wait::{Credit, Latch},
+    wait::Credit,
 };
 pub use crate::{
+    log::read::Verify,
     read::Reader,
     upload::{Resumed, Upload},
 };
@@ -130,6 +133,9 @@ pub struct Options {
     pub scrub_rate: u64,
     /// Share of the filesystem, in percent, that must stay free for new blobs to be taken.
     pub reserve_percent: u8,
+    /// How whole chunks are checked when they are read for a client. The scrub, compaction and
+    /// proofs always hash.
+    pub verify: Verify,
 }
 
 impl Options {
@@ -143,6 +149,7 @@ impl Options {
             ingest_credit: 48 << 20,
             scrub_rate: 8 << 20,
             reserve_percent: 5,
+            verify: Verify::Pages,
         }
     }
 
@@ -512,16 +519,7 @@ impl<W: World> Store<W> {
         F: Future<Output = T> + 'static,
     {
         if let Some(shard) = self.0.local.shards.get(&shard) {
-            let output = Rc::new(RefCell::new(None));
-            let (done, slot) = (Latch::new(), Rc::clone(&output));
-            let (job, latch) = (job(Rc::clone(shard)), done.clone());
-            self.0.world.spawn(Queue::Serve, async move {
-                let value = job.await;
-                *slot.borrow_mut() = Some(value);
-                latch.set(());
-            });
-            done.wait().await;
-            return output.borrow_mut().take().ok_or(Error::Closing);
+            return Ok(finish(&self.0.world, job(Rc::clone(shard))).await);
         }
         let (reply, answer) = async_channel::bounded(1);
         let letter: Letter = Box::new(move |local: &dyn Any| {
@@ -575,6 +573,7 @@ async fn open_shards<W: World>(
             superblock,
             space: Rc::clone(space),
             ingest_credit: options.ingest_credit,
+            verify: options.verify,
         };
         shards.insert(id, Shard::open(setup).await?);
     }

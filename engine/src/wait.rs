@@ -156,6 +156,20 @@ impl Credit {
         }))
     }
 
+    /// Takes `bytes` (at most the total) if nobody waits and there are enough.
+    pub fn try_take(&self, bytes: u64) -> Option<Permit> {
+        let bytes = bytes.min(self.0.total);
+        let free = self.0.free.get().checked_sub(bytes)?;
+        if !self.0.queue.borrow().is_empty() {
+            return None;
+        }
+        self.0.free.set(free);
+        Some(Permit {
+            credit: self.clone(),
+            bytes,
+        })
+    }
+
     /// Waits for `bytes` (at most the total is asked for, so that a large request is not stuck).
     pub fn take(&self, bytes: u64) -> impl Future<Output = Permit> + use<> {
         let bytes = bytes.min(self.0.total);

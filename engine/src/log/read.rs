@@ -1,8 +1,10 @@
 //! Reading records back, verified.
 //!
-//! A record's header is trusted after its page's checksum, tag and number; a whole payload after
-//! its BLAKE3; a part of a payload after the checksums of the pages it touches. A whole record
+//! A record's header is trusted after its page's checksum, tag and number; its payload, or a part
+//! of it, after those of the pages that hold it, or after its BLAKE3: see [`Verify`]. A whole record
 //! needs one read of the disk, a part as well.
+
+use std::ops::Range;
 
 use lode_world::{File, World};
 
@@ -28,28 +30,44 @@ pub enum ReadError {
     Io(#[from] std::io::Error),
 }
 
+/// How the payload of a whole record is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Checksum, tag and number of every page: what was written here in this life of the file, but
+    /// for one damaged page in 2^32. A fifth of the cost of hashing.
+    Pages,
+    /// BLAKE3: what was put, also if something forged checksums.
+    Hash,
+}
+
 /// Reads the record at `at` whole: its header and its payload, of `len` bytes as the index knows.
 pub async fn record<W: World>(
     world: &W,
     segment: &Segment<W::File>,
     at: u64,
     len: usize,
+    verify: Verify,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
     let total = record::HEADER + len;
-    let pages = read_pages(segment, at, total).await?;
+    let read = read_pages(segment, at, total).await?;
     before_work(world, total).await;
-    let first = page::page_of(at);
     let start = page::offset_in_page(at);
-    check_pages(world, segment, pages.as_ref(), first, start, record::HEADER)?;
-    let head = head_of(pages.as_ref(), start);
-    let header = record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))?;
+    let pages = Pages {
+        bytes: read.as_ref(),
+        first: page::page_of(at),
+        tag: segment.tag,
+        trusted: planted::is(world, Bug::SkipChecksum),
+    };
+    let header = pages.header(start)?;
     if header.payload_len() != len {
         return Err(ReadError::Damaged("record length"));
     }
-    let payload = gather(pages.as_ref(), start + record::HEADER, len);
-    if !planted::is(world, Bug::SkipChecksum)
-        && *blake3::hash(payload.bytes()).as_bytes() != header.check
-    {
+    let start = start + record::HEADER;
+    if verify == Verify::Pages {
+        return Ok((header, pages.take(start, len)?));
+    }
+    let payload = pages.gather(start, len);
+    if !pages.trusted && *blake3::hash(payload.bytes()).as_bytes() != header.check {
         return Err(ReadError::Damaged("BLAKE3 of the payload"));
     }
     Ok((header, payload))
@@ -67,19 +85,14 @@ pub async fn sequence<W: World>(
             pages = read_pages(segment, at, record::HEADER).await;
         }
     }
-    let pages = pages?;
-    let start = page::offset_in_page(at);
-    check_pages(
-        world,
-        segment,
-        pages.as_ref(),
-        page::page_of(at),
-        start,
-        record::HEADER,
-    )?;
-    let head = head_of(pages.as_ref(), start);
-    let header = record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))?;
-    Ok(header.sequence)
+    let read = pages?;
+    let pages = Pages {
+        bytes: read.as_ref(),
+        first: page::page_of(at),
+        tag: segment.tag,
+        trusted: planted::is(world, Bug::SkipChecksum),
+    };
+    Ok(pages.header(page::offset_in_page(at))?.sequence)
 }
 
 /// Reads `len` bytes from `offset` of the payload of the record at `at`, checking only the pages
@@ -93,17 +106,14 @@ pub async fn part<W: World>(
 ) -> Result<ChunkBuf, ReadError> {
     let skip = record::HEADER + offset;
     let from = at + u64::try_from(skip).expect("a chunk's offset");
-    let pages = read_pages(segment, from, len).await?;
-    let start = page::offset_in_page(from);
-    check_pages(
-        world,
-        segment,
-        pages.as_ref(),
-        page::page_of(from),
-        start,
-        len,
-    )?;
-    Ok(gather(pages.as_ref(), start, len))
+    let read = read_pages(segment, from, len).await?;
+    let pages = Pages {
+        bytes: read.as_ref(),
+        first: page::page_of(from),
+        tag: segment.tag,
+        trusted: planted::is(world, Bug::SkipChecksum),
+    };
+    pages.take(page::offset_in_page(from), len)
 }
 
 /// Reads the pages that hold the stream bytes `at..at + len`.
@@ -124,60 +134,83 @@ async fn read_pages<F: File>(
     }
 }
 
-/// Checks the pages that hold `len` payload bytes from `start` of the first page.
-fn check_pages<W: World>(
-    world: &W,
-    segment: &Segment<W::File>,
-    pages: &[u8],
+/// Pages as they were read. Positions are payload bytes from the start of the first page.
+struct Pages<'read> {
+    bytes: &'read [u8],
+    /// Number of the first page.
     first: u32,
-    start: usize,
-    len: usize,
-) -> Result<(), ReadError> {
-    let count = (start + len).div_ceil(PAYLOAD);
-    for (page, number) in pages.chunks_exact(PAGE).take(count).zip(first..) {
-        match page::check(page, segment.tag, number) {
-            _ if planted::is(world, Bug::SkipChecksum) => {}
-            Ok(page::Kind::FrameHead | page::Kind::FrameBody) => {}
-            Ok(_) => return Err(ReadError::Damaged("page kind")),
-            Err(page::PageError::Checksum) => return Err(ReadError::Damaged("page checksum")),
-            Err(page::PageError::Tag) => {
-                return Err(ReadError::Damaged("page of another file life"));
-            }
-            Err(_) => return Err(ReadError::Damaged("page of another place")),
+    /// Tag that all of them must have.
+    tag: u64,
+    /// A planted bug: nothing is checked.
+    trusted: bool,
+}
+
+impl Pages<'_> {
+    /// The record header at `start`, checked.
+    fn header(&self, start: usize) -> Result<record::Header, ReadError> {
+        let mut head = [0; record::HEADER];
+        let mut done = 0;
+        for (page, run) in runs(start, record::HEADER) {
+            self.check(page)?;
+            let run = self.payload(page, run);
+            head[done..done + run.len()].copy_from_slice(run);
+            done += run.len();
+        }
+        record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))
+    }
+
+    /// `len` bytes from `start` on. Each page is copied when it has just been checked, out of the
+    /// nearest cache.
+    fn take(&self, start: usize, len: usize) -> Result<ChunkBuf, ReadError> {
+        let mut out = ChunkBuf::with_room(len);
+        for (page, run) in runs(start, len) {
+            self.check(page)?;
+            fill(&mut out, self.payload(page, run));
+        }
+        Ok(out)
+    }
+
+    /// `len` bytes from `start` on, unchecked. Appended, not copied into a buffer of that length: a
+    /// new buffer would be zeroed first, over 1 % of a node's time under gets.
+    fn gather(&self, start: usize, len: usize) -> ChunkBuf {
+        let mut out = ChunkBuf::with_room(len);
+        for (page, run) in runs(start, len) {
+            fill(&mut out, self.payload(page, run));
+        }
+        out
+    }
+
+    fn payload(&self, page: usize, run: Range<usize>) -> &[u8] {
+        &self.bytes[page * PAGE..][run]
+    }
+
+    /// Checks a page, counted from the first.
+    fn check(&self, page: usize) -> Result<(), ReadError> {
+        let number = self.first + u32::try_from(page).expect("a record has few pages");
+        let bytes = &self.bytes[page * PAGE..(page + 1) * PAGE];
+        match page::check(bytes, self.tag, number) {
+            _ if self.trusted => Ok(()),
+            Ok(page::Kind::FrameHead | page::Kind::FrameBody) => Ok(()),
+            Ok(_) => Err(ReadError::Damaged("page kind")),
+            Err(page::PageError::Checksum) => Err(ReadError::Damaged("page checksum")),
+            Err(page::PageError::Tag) => Err(ReadError::Damaged("page of another file life")),
+            Err(_) => Err(ReadError::Damaged("page of another place")),
         }
     }
-    Ok(())
 }
 
-/// `len` payload bytes from `start` of the first page on. Appended, not copied into a buffer of
-/// that length: a new buffer would be zeroed first, over 1 % of a node's time under gets.
-fn gather(pages: &[u8], start: usize, len: usize) -> ChunkBuf {
-    let mut out = ChunkBuf::new();
-    for run in runs(pages, start, len) {
-        let taken = out.fill(run);
-        assert_eq!(taken, run.len(), "a record has at most a chunk");
-    }
-    out
+fn fill(out: &mut ChunkBuf, run: &[u8]) {
+    let taken = out.fill(run);
+    assert_eq!(taken, run.len(), "a record has at most a chunk");
 }
 
-/// The record header from `start` of the first page on.
-fn head_of(pages: &[u8], start: usize) -> [u8; record::HEADER] {
-    let mut head = [0; record::HEADER];
-    let mut done = 0;
-    for run in runs(pages, start, record::HEADER) {
-        head[done..done + run.len()].copy_from_slice(run);
-        done += run.len();
-    }
-    head
-}
-
-/// The parts of `len` payload bytes from `start` of the first page on, page by page.
-fn runs(pages: &[u8], start: usize, len: usize) -> impl Iterator<Item = &[u8]> {
+/// Where `len` payload bytes from `start` on are: pages, and the part of each.
+fn runs(start: usize, len: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
     let end = start + len;
     (start / PAYLOAD..end.div_ceil(PAYLOAD)).map(move |page| {
         let from = start.saturating_sub(page * PAYLOAD);
         let to = PAYLOAD.min(end - page * PAYLOAD);
-        &pages[page * PAGE + from..page * PAGE + to]
+        (page, from..to)
     })
 }
 

@@ -20,7 +20,8 @@ use crate::{
     },
     index::Place,
     log::{
-        read, replay,
+        read::{self, Verify},
+        replay,
         segment::{Segment, State},
     },
     planted::{self, Bug},
@@ -176,8 +177,9 @@ async fn move_record<W: World>(
     if !shard.points_to(entry, segment.number) {
         return Ok(());
     }
+    let len = header.payload_len();
     let (header, payload) =
-        match read::record(&shard.world, segment, entry.at, header.payload_len()).await {
+        match read::record(&shard.world, segment, entry.at, len, Verify::Hash).await {
             Ok((header, payload)) => (header, payload.share()),
             Err(error) => {
                 // Counted and logged; the record stays where it is and so does its segment.

@@ -14,7 +14,7 @@ use crate::{
         record::{Header, Kind},
     },
     index::{Found, Long, Place},
-    log::read::{self, ReadError},
+    log::read::{self, ReadError, Verify},
     pool::ChunkBuf,
     store::{self, BlobInfo},
 };
@@ -72,7 +72,8 @@ impl<W: World> Shard<W> {
                 return Ok(None);
             };
             let result = if whole {
-                self.record(wanted, &root).await.map(|(_, payload)| payload)
+                let record = self.record(wanted, &root, self.verify).await;
+                record.map(|(_, payload)| payload)
             } else {
                 self.part_of(wanted, &range).await
             };
@@ -122,6 +123,7 @@ impl<W: World> Shard<W> {
         &self,
         wanted: Wanted,
         root: &Root,
+        verify: Verify,
     ) -> std::result::Result<(Header, ChunkBuf), ReadError> {
         let segment = self
             .segment(wanted.place)
@@ -131,6 +133,7 @@ impl<W: World> Shard<W> {
             &segment,
             u64::from(wanted.place.at),
             wanted.len,
+            verify,
         )
         .await?;
         let same_root =
@@ -224,7 +227,7 @@ impl<W: World> Shard<W> {
             }
         };
         let (_, payload) = self
-            .record(wanted, &root)
+            .record(wanted, &root, Verify::Hash)
             .await
             .map_err(|error| self.fault(error, root, 0))?;
         let grouped = manifest::groups(wanted.detail) > 0;
@@ -234,7 +237,7 @@ impl<W: World> Shard<W> {
             groups: Vec::new(),
         };
         for wanted in groups {
-            let read = self.record(wanted, &root).await;
+            let read = self.record(wanted, &root, Verify::Hash).await;
             let (_, payload) =
                 read.map_err(|error| self.fault(error, root, wanted.detail * GROUP))?;
             roots

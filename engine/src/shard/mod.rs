@@ -36,6 +36,7 @@ use crate::{
     log::{
         close,
         lane::{Counters, Lane},
+        read::Verify,
         segment::Segment,
         supply::Supply,
     },
@@ -72,6 +73,8 @@ pub struct Shard<W: World> {
     pub(crate) writers: KeyLock<Root>,
     pub(crate) sessions: RefCell<BTreeMap<u64, upload::Session>>,
     ingest: Credit,
+    /// How whole chunks are checked when they are read for a client.
+    verify: Verify,
     pub(crate) counters: Rc<Counters>,
     pub(crate) count: Count,
     pub(crate) epoch: Cell<u32>,
@@ -239,6 +242,10 @@ impl<W: World> Shard<W> {
     }
 
     async fn credit(&self, bytes: u64) -> Result<crate::wait::Permit> {
+        // The timer is made only for those that wait.
+        if let Some(permit) = self.ingest.try_take(bytes) {
+            return Ok(permit);
+        }
         let wait = std::pin::pin!(self.ingest.take(bytes));
         let late = std::pin::pin!(self.world.sleep(CREDIT_WAIT));
         match crate::wait::either(wait, late).await {

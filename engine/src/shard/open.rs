@@ -35,7 +35,7 @@ use crate::{
     log::{
         close,
         lane::Counters,
-        read::{self, PAGE_U64},
+        read::{self, PAGE_U64, Verify},
         replay::{self, Walked},
         segment::{self, Segment, State},
         supply::{Supply, write_pages},
@@ -54,6 +54,7 @@ pub(crate) struct Setup<W: World> {
     pub superblock: Superblock,
     pub space: Rc<Space<W>>,
     pub ingest_credit: u64,
+    pub verify: Verify,
 }
 
 /// A segment whose records have to be replayed.
@@ -100,6 +101,7 @@ impl<W: World> Shard<W> {
             superblock,
             space,
             ingest_credit,
+            verify,
         } = setup;
         let keys = [world.random(), world.random()];
         let supply = Supply::new(
@@ -126,6 +128,7 @@ impl<W: World> Shard<W> {
             writers: KeyLock::default(),
             sessions: RefCell::new(BTreeMap::new()),
             ingest: Credit::new(ingest_credit),
+            verify,
             counters: Rc::new(Counters::default()),
             count: Count::default(),
             epoch: Cell::new(superblock.epoch),

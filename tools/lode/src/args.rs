@@ -111,6 +111,10 @@ pub struct NodeFlags {
     /// Bytes per second and shard of the background scrub; 0: none [default: 8MiB]
     #[arg(long, value_name = "SIZE")]
     pub scrub_rate: Option<String>,
+    /// How gets of whole chunks are checked: pages (checksums) or hash (BLAKE3, 30 % more processor
+    /// time per get); the scrub always hashes [default: pages]
+    #[arg(long, value_name = "HOW")]
+    pub verify: Option<String>,
     /// Percent of the filesystem kept free [default: 5]
     #[arg(long, value_name = "N")]
     pub reserve_percent: Option<String>,
@@ -273,6 +277,7 @@ impl NodeFlags {
             ("segment", &self.segment),
             ("ingest_memory", &self.ingest_memory),
             ("scrub_rate", &self.scrub_rate),
+            ("verify", &self.verify),
             ("reserve_percent", &self.reserve_percent),
             ("max_connections", &self.max_connections),
             ("max_blob", &self.max_blob),

@@ -11,7 +11,7 @@ use figment2::{
     value::{Dict, Map, Value},
 };
 use lode_edge::Limits;
-use lode_engine::store::Options;
+use lode_engine::store::{Options, Verify};
 use lode_world::Backend;
 
 use crate::{
@@ -60,6 +60,7 @@ pub const KEYS: &[Key] = &[
         "8MiB",
         "a size per second, as 8MiB; 0 for none",
     ),
+    key("verify", "pages", "pages or hash"),
     key("reserve_percent", "5", "a number from 0 to 99"),
     key("max_connections", "4096", "a number from 1"),
     key("max_blob", "16TiB", "a size, as 1TiB"),
@@ -100,6 +101,8 @@ pub struct Settings {
     pub ingest_memory: u64,
     /// Bytes per second and shard of the background scrub.
     pub scrub_rate: u64,
+    /// How gets of whole chunks are checked.
+    pub verify: Verify,
     /// Percent of the filesystem kept free.
     pub reserve_percent: u8,
     /// Open connections.
@@ -190,6 +193,11 @@ impl Settings {
             segment: texts.parse("segment", parse_size)?,
             ingest_memory: texts.parse("ingest_memory", parse_size)?,
             scrub_rate: texts.parse("scrub_rate", parse_size)?,
+            verify: texts.parse("verify", |text| match text {
+                "pages" => Some(Verify::Pages),
+                "hash" => Some(Verify::Hash),
+                _ => None,
+            })?,
             reserve_percent: texts.parse("reserve_percent", |text| {
                 text.parse().ok().filter(|percent| *percent < 100)
             })?,
@@ -220,6 +228,7 @@ impl Settings {
             ingest_credit: self.ingest_memory,
             scrub_rate: self.scrub_rate,
             reserve_percent: self.reserve_percent,
+            verify: self.verify,
         }
     }
 

@@ -45,6 +45,7 @@ impl Plan {
             ingest_credit: self.ingest_credit,
             scrub_rate: self.scrub_rate,
             reserve_percent: self.reserve_percent,
+            verify: self.verify,
         }
     }
 }

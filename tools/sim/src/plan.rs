@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lode_engine::store::Verify;
 use lode_world::sim::{Chance, Faults};
 
 use crate::{
@@ -144,6 +145,8 @@ pub struct Plan {
     pub scrub_rate: u64,
     /// Share of the disk in reserve, in percent.
     pub reserve_percent: u8,
+    /// How gets of whole chunks are checked.
+    pub verify: Verify,
     /// The blobs that its clients use.
     pub blobs: Vec<Blob>,
     /// Lives before the last inspection.
@@ -178,6 +181,11 @@ impl Plan {
             ingest_credit: dice.weighted(&[(2, 300_000_u64), (1, 20_000), (3, 48 << 20)]),
             scrub_rate: dice.weighted(&[(3, 0_u64), (1, 8 << 20)]),
             reserve_percent,
+            verify: if seed.is_multiple_of(4) {
+                Verify::Hash
+            } else {
+                Verify::Pages
+            },
             blobs: palette(profile, &mut dice),
             lives: dice.within(1..=5),
             dice,

@@ -129,10 +129,6 @@ impl Core {
 
     /// Adds a task; `None` stands for the main future.
     pub(super) fn add_task(&mut self, future: Option<Future0>) {
-        // Destructors may spawn while a run is torn down; such tasks never start.
-        if !self.running {
-            return;
-        }
         let slot = self.tasks_free.pop().unwrap_or_else(|| {
             self.tasks.push(None);
             self.tasks.len() - 1

@@ -167,8 +167,11 @@ impl World for SimWorld {
     }
 
     fn spawn(&self, _queue: Queue, task: impl Future<Output = ()> + 'static) {
-        // Destructors may spawn while a run is torn down: no look at `life` here.
-        self.core.borrow_mut().add_task(Some(Box::pin(task)));
+        // Destructors may spawn while a run is torn down: no look at `life` here. Such tasks never
+        // start; what they own may look at the core as it is dropped, so it is not borrowed then.
+        if self.core.borrow().is_running() {
+            self.core.borrow_mut().add_task(Some(Box::pin(task)));
+        }
     }
 
     fn disk(&self) -> SimDisk {

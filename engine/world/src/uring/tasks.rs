@@ -7,7 +7,6 @@
 use super::Panic;
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -20,9 +19,9 @@ type Slot = Rc<RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>>;
 
 #[derive(Default)]
 pub(super) struct Tasks {
-    /// By the order of their making.
-    live: RefCell<BTreeMap<u64, Slot>>,
-    made: Cell<u64>,
+    live: RefCell<Vec<Option<Slot>>>,
+    /// Places in `live` that are free.
+    free: RefCell<Vec<usize>>,
     over: Cell<bool>,
 }
 
@@ -36,9 +35,8 @@ impl Tasks {
         if self.over.get() {
             return None;
         }
-        let number = self.made.replace(self.made.get() + 1);
         let slot: Slot = Rc::new(RefCell::new(Some(Box::pin(task))));
-        self.live.borrow_mut().insert(number, Rc::clone(&slot));
+        let place = self.place(Rc::clone(&slot));
         let tasks = Rc::clone(self);
         Some(async move {
             poll_fn(|context| match slot.borrow_mut().as_mut() {
@@ -48,16 +46,34 @@ impl Tasks {
             .await;
             // Outside of both borrows, since what a future drops may spawn.
             let ended = slot.take();
-            tasks.live.borrow_mut().remove(&number);
+            tasks.clear(place);
             drop(ended);
         })
+    }
+
+    fn place(&self, slot: Slot) -> usize {
+        let mut live = self.live.borrow_mut();
+        let free = self.free.borrow_mut().pop();
+        match free {
+            Some(place) => live[place] = Some(slot),
+            None => live.push(Some(slot)),
+        }
+        free.unwrap_or(live.len() - 1)
+    }
+
+    fn clear(&self, place: usize) {
+        // Gone when all tasks are being ended.
+        if let Some(slot) = self.live.borrow_mut().get_mut(place) {
+            *slot = None;
+            self.free.borrow_mut().push(place);
+        }
     }
 
     /// Drops every task where it stands; the first panic of a destructor.
     pub(super) fn end(&self) -> Option<Panic> {
         self.over.set(true);
         let mut first = None;
-        for slot in self.live.take().into_values() {
+        for slot in self.live.take().into_iter().flatten() {
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(slot.take())));
             first = first.or(dropped.err());
         }
