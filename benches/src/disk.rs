@@ -173,7 +173,10 @@ impl Disk {
 
     fn write_sync_to(&self, path: &Path, len: usize, span: Duration) -> io::Result<Sample> {
         let mut ring = Ring::new(open_direct(path)?, 1, len)?;
-        Values::new(2).write(0, &mut ring.slot_mut(0)[..len.min(CHUNK_LEN)]);
+        let values = Values::new(2);
+        for (piece, index) in ring.slot_mut(0).chunks_mut(CHUNK_LEN).zip(0..) {
+            values.write(index, piece);
+        }
         let blocks = self.len / bytes_of(len);
         let mut done = Vec::with_capacity(1);
         let mut operations = 0;

@@ -8,6 +8,9 @@
 //! | cold reads of 256 KiB, of 4 KiB within them; 32 in flight | random direct reads of that size, 32 in flight |
 //! | durable puts of 4 KiB and 64 KiB by 64 clients | one write and one fdatasync at a time |
 //!
+//! Beside the last stands what the disk does when the bytes of all clients go out in one write and
+//! are synced at once: the most that any store can make of 64 clients who wait for their answers.
+//!
 //! Cold: each pass reads every value once, in random order, after the caches were dropped; the
 //! disk's loop does the same with a file of the same length that was written just before. A pass
 //! checks the bytes it reads. Memory tables of some peers still hold their newest values, a few
@@ -29,6 +32,8 @@ use crate::{
 const DEPTH: usize = 32;
 /// Clients of the small puts.
 const CLIENTS: usize = 64;
+/// The disk when the bytes of all clients are written and synced at once.
+const TOGETHER: &str = "disk, all in one sync";
 /// Turns that a candidate's reads and the disk's take.
 const TURNS: u32 = 6;
 
@@ -82,6 +87,7 @@ pub fn run(dir: &Path, candidates: &[Candidate], settings: Settings) -> Result<V
                 count: settings.len.div_ceil(bytes_of(CHUNK_LEN)),
                 span: settings.span,
                 table: &mut table,
+                next: settings.len.div_ceil(bytes_of(CHUNK_LEN)),
             };
             turn.fill()?;
             turn.read("cold reads of 256 KiB", CHUNK_LEN)?;
@@ -104,6 +110,8 @@ struct Turn<'bench> {
     count: u64,
     span: Duration,
     table: &'bench mut Table,
+    /// The first value that was not stored yet.
+    next: u64,
 }
 
 impl Turn<'_> {
@@ -160,8 +168,7 @@ impl Turn<'_> {
     fn put_small(&mut self, what: &str, len: usize) -> Result<()> {
         self.tell(what);
         let before = self.disk.write_sync(len, self.span / 2)?;
-        // Numbers of their own, far from those of the large values.
-        let first = bytes_of(len) << 32;
+        let first = self.next;
         let (values, clients, span) = (&self.values, CLIENTS, self.span);
         let meter = Meter::start();
         let count = self.subject.put_small(SmallPuts {
@@ -172,7 +179,10 @@ impl Turn<'_> {
             span,
         })?;
         let sample = meter.stop(count, count * bytes_of(len));
+        self.next += count;
         let limit = before.plus(self.disk.write_sync(len, self.span / 2)?);
+        let mut most = self.disk.write_sync(len * CLIENTS, self.span / 4)?;
+        most.operations *= bytes_of(CLIENTS);
         let picks: Vec<(u64, usize)> = (first..first + count).map(|index| (index, 0)).collect();
         self.subject.cool()?;
         self.subject.read(Reads {
@@ -182,6 +192,8 @@ impl Turn<'_> {
             depth: DEPTH,
         })?;
         self.note(what, limit, Unit::Operations, sample);
+        self.table
+            .push_against(what, &limit, TOGETHER, Unit::Operations, most);
         Ok(())
     }
 

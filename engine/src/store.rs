@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_channel::oneshot;
 use lode_proofs::{ChunkProof, blob_tree};
 use lode_world::{Queue, World};
 
@@ -521,7 +522,7 @@ impl<W: World> Store<W> {
         if let Some(shard) = self.0.local.shards.get(&shard) {
             return Ok(finish(&self.0.world, job(Rc::clone(shard))).await);
         }
-        let (reply, answer) = async_channel::bounded(1);
+        let (reply, answer) = oneshot::channel();
         let letter: Letter = Box::new(move |local: &dyn Any| {
             let local = local
                 .downcast_ref::<Local<W>>()
@@ -532,11 +533,11 @@ impl<W: World> Store<W> {
             let job = job(Rc::clone(shard));
             local.world.spawn(Queue::Serve, async move {
                 // Nobody waits any more: the job is done all the same.
-                drop(reply.send(job.await).await);
+                drop(reply.send(job.await));
             });
         });
         self.0.mesh.send(self.executor_of(shard), letter).await?;
-        answer.recv().await.map_err(|_| Error::Closing)
+        answer.await.map_err(|_| Error::Closing)
     }
 
     /// Where a lease on an upload of a shard ends.
