@@ -276,6 +276,38 @@ fn frame_heads() {
     assert_eq!(FrameHead::decode(&[0; 32]), None);
 }
 
+/// A head follows the one whose number and checksum it continues, and no other; the first follows
+/// none.
+#[test]
+fn frame_heads_are_chained() {
+    let first = FrameHead {
+        number: 0,
+        segment: 6,
+        committed: 0,
+        sequence: 9,
+        chain: 0,
+    };
+    let second = FrameHead {
+        number: 1,
+        chain: first.checksum(),
+        ..first
+    };
+    assert!(first.follows(None) && second.follows(Some(&first)));
+    assert!(!second.follows(None) && !first.follows(Some(&first)));
+    let other = FrameHead {
+        sequence: 10,
+        ..first
+    };
+    assert!(!second.follows(Some(&other)));
+    let later = FrameHead {
+        number: 2,
+        ..second
+    };
+    assert!(!later.follows(Some(&first)));
+    let chained = FrameHead { chain: 1, ..first };
+    assert!(!chained.follows(None));
+}
+
 /// One whole copy of a segment header is enough; without any there is none.
 #[test]
 fn segment_headers() {

@@ -381,13 +381,12 @@ impl<F: File> LaneState<F> {
             chain: self.chain,
         };
         self.opened += 1;
-        let encoded = head.encode();
-        self.chain = crc32c::crc32c(&encoded);
+        self.chain = head.checksum();
         debug_assert!(
             page::offset_in_page(self.writer.at()) == 0,
             "a frame begins a page"
         );
-        self.writer.put(&encoded, ready);
+        self.writer.put(&head.encode(), ready);
         let frame = Rc::new(Frame {
             committed: Latch::new(),
             writing: Cell::new(0),
