@@ -19,7 +19,9 @@ use lode_proofs::{ChunkProof, blob_tree};
 use lode_world::{Queue, World};
 
 use crate::{
-    Error, Result, Root, mend,
+    Error, Result, Root,
+    format::superblock::fits_segment,
+    mend,
     mesh::{Letter, Mesh, Release},
     shard::{Shard, open::Setup},
     space::Space,
@@ -147,9 +149,7 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        let fits = self.segment_len.is_multiple_of(4096)
-            && (1 << 20..=1 << 30).contains(&self.segment_len);
-        if fits && self.reserve_percent < 100 {
+        if fits_segment(self.segment_len) && self.reserve_percent < 100 {
             return Ok(());
         }
         let why =
