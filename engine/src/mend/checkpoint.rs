@@ -45,13 +45,14 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
         path(&shard.dir, number),
     );
     let disk = shard.world.disk();
-    let file = disk
-        .open(&new, Open::Create)
-        .await
-        .map_err(Error::io(&new))?;
+    let file = create(shard, &new).await?;
     let written = write_items(shard, &file).await;
     drop(file);
-    let covered = match written {
+    let named = match written {
+        Ok(covered) => disk.rename(&new, &done).await.map(|()| covered),
+        Err(error) => Err(error),
+    };
+    let covered = match named {
         Ok(covered) => covered,
         Err(error) => {
             if let Err(left) = disk.remove(&new).await {
@@ -60,7 +61,6 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
             return Err(shard.space.refusal(&new, error));
         }
     };
-    disk.rename(&new, &done).await.map_err(Error::io(&new))?;
     disk.sync_dir(&shard.dir)
         .await
         .map_err(Error::io(&shard.dir))?;
@@ -75,6 +75,19 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
         disk.remove(&old).await.map_err(Error::io(&old))?;
     }
     Ok(())
+}
+
+/// Makes the file of a new checkpoint; one that was left there half written is replaced.
+async fn create<W: World>(shard: &Shard<W>, new: &Path) -> Result<W::File> {
+    let disk = shard.world.disk();
+    let created = match disk.open(new, Open::Create).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            disk.remove(new).await.map_err(Error::io(new))?;
+            disk.open(new, Open::Create).await
+        }
+        created => created,
+    };
+    created.map_err(Error::io(new))
 }
 
 /// Streams every item into the file and syncs it; returns what it covers.
@@ -240,6 +253,8 @@ async fn remove<W: World>(
 async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered> {
     let file = shard.world.disk().open(path, Open::Read).await.ok()?;
     let len = file.len().await.ok()?;
+    // It is made of pages: another length is that of a file which is none.
+    len.is_multiple_of(PAGE_U64).then_some(())?;
     let mut decoder = Decoder::default();
     let mut loading = Loading {
         covered: None,
@@ -391,5 +406,6 @@ fn path(dir: &Path, number: u64) -> std::path::PathBuf {
 }
 
 fn number_of(name: &str) -> Option<u64> {
-    name.strip_prefix("checkpoint-")?.parse().ok()
+    let digits = name.strip_prefix("checkpoint-")?;
+    (digits.len() == 10).then(|| digits.parse().ok())?
 }
