@@ -359,19 +359,20 @@ impl<'a, F: File> Pages<'a, F> {
         self.window = vec![0; bytes];
         for (page, slot) in (0..).zip(self.window.chunks_exact_mut(PAGE)) {
             match read_page(&self.segment.file, from + page * PAGE_U64).await {
-                Some(read) => slot.copy_from_slice(read.as_ref()),
-                None => self.unreadable += 1,
+                Ok(read) => slot.copy_from_slice(read.as_ref()),
+                Err(_) => self.unreadable += 1,
             }
         }
     }
 }
 
 /// Reads a page, several times if need be: one refusal must not end a log.
-async fn read_page<F: File>(file: &F, at: u64) -> Option<F::Read> {
-    for _ in 0..TRIES {
-        if let Ok(read) = file.read(at, PAGE).await {
-            return Some(read);
+pub async fn read_page<F: File>(file: &F, at: u64) -> std::io::Result<F::Read> {
+    let mut tries = 1;
+    loop {
+        match file.read(at, PAGE).await {
+            Err(_) if tries < TRIES => tries += 1,
+            read => return read,
         }
     }
-    None
 }

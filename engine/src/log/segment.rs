@@ -132,7 +132,9 @@ pub fn free_number(name: &str) -> Option<u32> {
 
 fn number_after(name: &str, prefix: &str) -> Option<u32> {
     let digits = name.strip_prefix(prefix)?;
-    (digits.len() == 10).then(|| digits.parse().ok())?
+    // The last number has none after it: no segment ever gets it.
+    let number = (digits.len() == 10).then(|| digits.parse().ok())?;
+    number.filter(|number| *number != u32::MAX)
 }
 
 /// Path of segment `number` in a shard's directory.

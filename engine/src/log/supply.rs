@@ -71,6 +71,11 @@ impl<W: World> Supply<W> {
         self.segment_len
     }
 
+    /// The store whose segments these are.
+    pub fn store(&self) -> [u8; 16] {
+        self.store
+    }
+
     /// Makes sure that `number` is never given again.
     pub fn seen(&self, number: u32) {
         self.next.set(self.next.get().max(number + 1));
