@@ -36,8 +36,8 @@ pub struct Unfinished {
     /// Lowest sequence number of its records: what a checkpoint may not cover.
     pub first: u64,
     /// The write of its manifest failed, and the next start may find it all the same: then its
-    /// parts have to be there.
-    pub doubt: bool,
+    /// parts have to be there. Its expiry, 0 for none.
+    pub doubt: Option<u32>,
 }
 
 /// What a resumable upload declared.
@@ -387,7 +387,10 @@ impl<F> Catalog<F> {
     }
 
     fn apply_manifest(&mut self, header: &Header, place: Place) {
-        if let Some(before) = self.index.set_part(header.blob, Part::Manifest, place) {
+        // A copy; or the first one's write failed and can be read all the same: the last one, which
+        // was acknowledged, says how long the blob lasts.
+        let before = self.index.set_manifest(header.blob, place, header.expiry);
+        if let Some(before) = before {
             self.dead(before, header.total_len());
             self.add_live(place, header.total_len());
             return;

@@ -53,6 +53,14 @@ pub(crate) fn expiry(epoch: u32) -> Option<u32> {
     Some(epoch).filter(|epoch| *epoch != 0)
 }
 
+/// The longer of two terms, as the log writes them.
+pub(crate) fn longest(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, _) | (_, 0) => 0,
+        _ => one.max(other),
+    }
+}
+
 /// The answer to a put: every byte is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {

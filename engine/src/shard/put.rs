@@ -87,11 +87,9 @@ impl<W: World> Shard<W> {
     /// The longer of two terms: the one asked for, and that of a blob whose delete failed. A
     /// tombstone lasts as long as the blob, and has to outlast every record of it.
     pub(crate) fn longest(&self, root: &Root, expiry: u32) -> u32 {
-        match self.catalog.borrow().index.get(root) {
-            Some(found) if found.expiry() == 0 || expiry == 0 => 0,
-            Some(found) => expiry.max(found.expiry()),
-            None => expiry,
-        }
+        let catalog = self.catalog.borrow();
+        let found = catalog.index.get(root);
+        found.map_or(expiry, |found| store::longest(found.expiry(), expiry))
     }
 
     /// The blob, if it is here for at least as long as asked.
