@@ -49,6 +49,11 @@ impl State {
         self.changed.ring();
     }
 
+    /// The last record of a closed segment came into the catalog.
+    pub(crate) fn segment_settled(&self) {
+        self.changed.ring();
+    }
+
     /// Records died.
     pub(crate) fn bytes_died(&self) {
         self.changed.ring();
@@ -70,14 +75,22 @@ pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
 }
 
 /// One round: free what can be freed, then a checkpoint if one is due.
-async fn step<W: World>(shard: &Rc<Shard<W>>) -> crate::Result<()> {
+pub(crate) async fn step<W: World>(shard: &Rc<Shard<W>>) -> crate::Result<()> {
     if shard.stopping.get() {
         return Ok(());
     }
-    reclaim::run(shard).await?;
-    if shard.mend.closed.get() >= CLOSED_PER_CHECKPOINT {
-        shard.mend.closed.set(0);
-        checkpoint::write(shard).await?;
+    let freed = reclaim::run(shard).await;
+    let mend = &shard.mend;
+    let closed = mend.closed.get();
+    if closed >= CLOSED_PER_CHECKPOINT {
+        let written = checkpoint::write(shard).await;
+        // Where it failed, the next segment that is closed asks again.
+        let settled = match written {
+            Ok(()) => closed,
+            Err(_) => closed - (CLOSED_PER_CHECKPOINT - 1),
+        };
+        mend.closed.set(mend.closed.get() - settled);
+        written?;
     }
-    Ok(())
+    freed
 }
