@@ -45,6 +45,9 @@ pub struct Segment<F> {
     pub expiry: Cell<u32>,
     /// Bytes of records (header and payload) that the index points to.
     pub live: Cell<u64>,
+    /// Records that were appended and that the catalog has not heard of: until it has, nothing
+    /// points to them, and the segment may not be freed.
+    pub unsettled: Cell<u32>,
     /// Something in it could not be moved: compaction leaves it alone.
     pub stuck: Cell<bool>,
     /// Bytes of tombstones, which live until what they bury is gone.
@@ -67,6 +70,7 @@ impl<F> Segment<F> {
             end: Cell::new(0),
             expiry: Cell::new(0),
             live: Cell::new(0),
+            unsettled: Cell::new(0),
             stuck: Cell::new(false),
             tombstones: Cell::new(0),
         }

@@ -56,12 +56,13 @@ pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     Ok(())
 }
 
+/// Closed segments, all of whose records the catalog knows.
 fn pick<W: World>(shard: &Shard<W>, wanted: impl Fn(&Segment<W::File>) -> bool) -> Vec<u32> {
     let catalog = shard.catalog.borrow();
     let closed = catalog
         .segments
         .values()
-        .filter(|segment| segment.state.get() == State::Closed);
+        .filter(|segment| segment.state.get() == State::Closed && segment.unsettled.get() == 0);
     closed
         .filter(|segment| wanted(segment))
         .map(|segment| segment.number)
@@ -91,7 +92,7 @@ fn used<F>(segment: &Segment<F>) -> u64 {
 }
 
 /// Copies what lives in a segment and frees it; false if something kept it.
-async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
+pub(crate) async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
     let Some(segment) = shard.segment(Place {
         segment: number,
         at: 0,

@@ -36,7 +36,7 @@ use crate::{
     log::{
         close,
         lane::{Counters, Lane},
-        segment::Segment,
+        segment::{Segment, State},
         supply::Supply,
     },
     planted::{self, Bug},
@@ -134,15 +134,34 @@ impl Draft {
     }
 }
 
-/// A sequence number in use: checkpoints cover only what is below all of these.
+/// A sequence number in use: checkpoints cover only what is below all of these, and the segments
+/// that they are in are not freed.
 pub(crate) struct Unsettled<W: World> {
     shard: Rc<Shard<W>>,
+    segment: Rc<Segment<W::File>>,
     sequence: u64,
+}
+
+impl<W: World> Unsettled<W> {
+    fn new(shard: &Rc<Shard<W>>, segment: &Rc<Segment<W::File>>, sequence: u64) -> Self {
+        shard.unsettled.borrow_mut().insert(sequence);
+        segment.unsettled.set(segment.unsettled.get() + 1);
+        Unsettled {
+            shard: Rc::clone(shard),
+            segment: Rc::clone(segment),
+            sequence,
+        }
+    }
 }
 
 impl<W: World> Drop for Unsettled<W> {
     fn drop(&mut self) {
         self.shard.unsettled.borrow_mut().remove(&self.sequence);
+        let left = self.segment.unsettled.get() - 1;
+        self.segment.unsettled.set(left);
+        if left == 0 && self.segment.state.get() == State::Closed {
+            self.shard.mend.segment_settled();
+        }
     }
 }
 
@@ -187,10 +206,7 @@ impl<W: World> Shard<W> {
         // From here to the lane's frame there is no await: sequence order is log order per lane.
         let sequence = self.next_sequence();
         let header = draft.header(sequence);
-        let unsettled = Unsettled {
-            shard: Rc::clone(self),
-            sequence,
-        };
+        let unsettled = Unsettled::new(self, lane.segment(), sequence);
         let appended = lane.append(&header, &draft.payload, Some(permit));
         drop(draft);
         self.prepare_next(&lane);
@@ -212,11 +228,10 @@ impl<W: World> Shard<W> {
         }
     }
 
-    fn next_sequence(self: &Rc<Self>) -> u64 {
+    fn next_sequence(&self) -> u64 {
         let mut catalog = self.catalog.borrow_mut();
         let sequence = catalog.next_sequence;
         catalog.next_sequence += 1;
-        self.unsettled.borrow_mut().insert(sequence);
         sequence
     }
 
@@ -336,7 +351,7 @@ impl<W: World> Shard<W> {
             Err(error) => Err(error),
         };
         if let Err(error) = closed {
-            segment.state.set(crate::log::segment::State::Failed);
+            segment.state.set(State::Failed);
             tracing::error!(segment = %segment.path.display(), %error, "segment stays without a footer");
         }
     }
@@ -452,3 +467,6 @@ impl<W: World> Shard<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
