@@ -87,7 +87,7 @@ pub struct SegmentItem {
     pub last: u64,
     /// Stream position after its last record.
     pub end: u64,
-    /// Highest expiry of its records, 0 if one never expires.
+    /// Highest expiry of its records, `u32::MAX` if one never expires.
     pub expiry: u32,
 }
 

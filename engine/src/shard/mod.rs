@@ -264,7 +264,8 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// The bucket of an expiry epoch: few buckets, each at most a quarter longer than asked for.
+    /// The bucket of an expiry epoch: few of them, each less than half as long again as what is left
+    /// until the epoch.
     fn bucket(&self, expiry: u32) -> u32 {
         let Some(left) = expiry.checked_sub(self.epoch.get()).filter(|_| expiry != 0) else {
             return expiry;
