@@ -24,7 +24,7 @@ use crate::{
     mend,
     mesh::{Letter, Mesh, Release},
     shard::{Shard, open::Setup},
-    space::Space,
+    space::{self, Space},
     stats::Stats,
     superblock,
     wait::{Credit, Latch},
@@ -138,7 +138,8 @@ pub struct Options {
     pub ingest_credit: u64,
     /// Scrub rate in bytes per second and shard; 0 turns the background scrub off.
     pub scrub_rate: u64,
-    /// Share of the filesystem, in percent, that must stay free for new blobs to be taken.
+    /// Share of the filesystem, in percent, that must stay free for new blobs to be taken; never
+    /// less than it takes to empty a full store, which is two segments per shard and one more.
     pub reserve_percent: u8,
 }
 
@@ -220,6 +221,7 @@ impl<W: World> Store<W> {
             world.clone(),
             options.dir.clone(),
             options.reserve_percent,
+            space::reserve_least(superblock.shards, superblock.segment_len),
         ));
         let opened = open_shards(&world, &options, superblock, &mesh, index, &space).await;
         mesh.report(opened.as_ref().map(|_| ()).map_err(Clone::clone))
@@ -573,7 +575,14 @@ async fn open_shards<W: World>(
     index: usize,
     space: &Rc<Space<W>>,
 ) -> Result<BTreeMap<u16, Rc<Shard<W>>>> {
-    space.look().await?;
+    let found = space.look().await?;
+    let need = space::smallest(superblock.shards, superblock.segment_len);
+    if index == 0 && found.total < need {
+        tracing::warn!(
+            dir = %options.dir.display(), total = found.total, need,
+            "the filesystem is too small for this store: it is read and emptied, and takes no blobs"
+        );
+    }
     let mut shards = BTreeMap::new();
     for id in (0..superblock.shards).filter(|id| usize::from(*id) % mesh.executors() == index) {
         let setup = Setup {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::format::{checkpoint::SegmentItem, footer};
+use crate::format::{checkpoint::SegmentItem, footer, page, segment::HEADER_PAGES};
 
 /// Whether records can still be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,12 @@ impl<F> Segment<F> {
             end: self.end.get(),
             expiry: self.expiry.get(),
         }
+    }
+
+    /// Bytes of its frames that compaction would win: dead records and padding.
+    pub fn dead(&self, used: u64) -> u64 {
+        let frames = page::stream_start(HEADER_PAGES);
+        self.end.get().saturating_sub(frames).saturating_sub(used)
     }
 
     /// Whether every record has expired by `epoch`.

@@ -87,7 +87,7 @@ async fn create<W: World>(shard: &Shard<W>, new: &Path) -> Result<W::File> {
         }
         created => created,
     };
-    created.map_err(Error::io(new))
+    created.map_err(|error| shard.space.refusal(new, error))
 }
 
 /// Streams every item into the file and syncs it; returns what it covers.

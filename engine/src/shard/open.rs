@@ -487,7 +487,7 @@ impl<W: World> Shard<W> {
     pub(crate) async fn close(self: Rc<Self>) -> Result<()> {
         self.stopping.set(true);
         self.close_lanes().await;
-        self.drop_ready().await?;
+        self.drop_ready(|_| true).await?;
         checkpoint::write(&self).await
     }
 }

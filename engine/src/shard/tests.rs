@@ -46,7 +46,7 @@ async fn shard(world: &SimWorld) -> Rc<Shard<SimWorld>> {
         dir: dir.join("shard-00000"),
         id: 0,
         superblock,
-        space: Rc::new(Space::new(world.clone(), dir, 0)),
+        space: Rc::new(Space::new(world.clone(), dir, 0, 0)),
         ingest_credit: 48 << 20,
     };
     Shard::open(setup).await.unwrap()
@@ -139,7 +139,7 @@ fn groups_that_move_under_a_proof() {
                 .into_iter()
                 .filter(|number| *number != manifest.segment)
             {
-                reclaim::compact(&shard, number).await.unwrap();
+                reclaim::compact(&shard, number, false).await.unwrap();
             }
             shard.close_lanes().await;
             let proof = proving.await.unwrap().unwrap();
@@ -162,7 +162,9 @@ fn a_blob_that_goes_under_a_proof() {
         begin(proving.as_mut()).await;
         assert!(Rc::clone(&shard).delete(root).await.unwrap());
         let groups = shard.catalog.borrow().segments.keys().next().copied();
-        reclaim::compact(&shard, groups.unwrap()).await.unwrap();
+        reclaim::compact(&shard, groups.unwrap(), false)
+            .await
+            .unwrap();
         assert!(proving.await.unwrap().is_none());
         assert_eq!(shard.count.corrupt.get(), 0);
     })

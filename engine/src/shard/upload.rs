@@ -67,7 +67,7 @@ pub(crate) struct PartHead {
 impl<W: World> Shard<W> {
     /// Begins an upload of unknown root.
     pub(crate) async fn begin(self: Rc<Self>, expiry: u32, to: Sender<Release>) -> Result<Lease> {
-        self.admit(expiry)?;
+        self.admit(expiry).await?;
         let blob = self.next_blob();
         self.sessions.borrow_mut().insert(blob, Session::default());
         Ok(Lease::new(self.id, blob, to))
@@ -85,7 +85,7 @@ impl<W: World> Shard<W> {
             Rc::clone(&self).drop_idle(root).await;
             return Ok(Begun::Stored(stored));
         }
-        self.admit(expiry)?;
+        self.admit(expiry).await?;
         let writer = self.writer(root).await?;
         let known = self.catalog.borrow().declared.get(&root).copied();
         let blob = match known {
