@@ -11,6 +11,10 @@ use std::{
     cell::Cell,
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use lode_world::{Disk, World};
@@ -49,8 +53,9 @@ pub struct Space<W: World> {
     /// The reserve is never less.
     reserve_least: u64,
     seen: Cell<lode_world::Space>,
-    /// Bytes of the recycled files of this executor's shards: they have blocks, and hold nothing.
-    recycled: Cell<u64>,
+    /// Bytes of the recycled files of all shards: they have blocks, and hold nothing. When space is
+    /// short each shard keeps one, which is among the segments that the reserve holds for it.
+    recycled: Arc<AtomicU64>,
     refusals: Cell<u64>,
     /// New blobs are refused until the next look finds room.
     full: Cell<bool>,
@@ -58,7 +63,13 @@ pub struct Space<W: World> {
 
 impl<W: World> Space<W> {
     /// Space of the filesystem that holds `dir`.
-    pub fn new(world: W, dir: PathBuf, reserve_percent: u8, reserve_least: u64) -> Self {
+    pub fn new(
+        world: W,
+        dir: PathBuf,
+        reserve_percent: u8,
+        reserve_least: u64,
+        recycled: Arc<AtomicU64>,
+    ) -> Self {
         let seen = lode_world::Space { total: 0, free: 0 };
         Space {
             world,
@@ -66,7 +77,7 @@ impl<W: World> Space<W> {
             reserve_percent,
             reserve_least,
             seen: Cell::new(seen),
-            recycled: Cell::new(0),
+            recycled,
             refusals: Cell::new(0),
             full: Cell::new(false),
         }
@@ -87,12 +98,12 @@ impl<W: World> Space<W> {
 
     /// A file of `len` bytes is recycled.
     pub fn recycled(&self, len: u64) {
-        self.recycled.set(self.recycled.get() + len);
+        self.recycled.fetch_add(len, Ordering::Relaxed);
     }
 
     /// A recycled file of `len` bytes is used again, or given back to the filesystem.
     pub fn unrecycled(&self, len: u64) {
-        self.recycled.set(self.recycled.get() - len);
+        self.recycled.fetch_sub(len, Ordering::Relaxed);
     }
 
     /// Whether new blobs are refused.
@@ -149,7 +160,7 @@ impl<W: World> Space<W> {
     }
 
     fn free(&self) -> u64 {
-        self.seen.get().free + self.recycled.get()
+        self.seen.get().free + self.recycled.load(Ordering::Relaxed)
     }
 
     fn reserve(&self) -> u64 {
@@ -157,3 +168,7 @@ impl<W: World> Space<W> {
         share.max(self.reserve_least)
     }
 }
+
+#[cfg(test)]
+#[path = "space_tests.rs"]
+mod tests;

@@ -222,6 +222,7 @@ impl<W: World> Store<W> {
             options.dir.clone(),
             options.reserve_percent,
             space::reserve_least(superblock.shards, superblock.segment_len),
+            mesh.recycled(),
         ));
         let opened = open_shards(&world, &options, superblock, &mesh, index, &space).await;
         mesh.report(opened.as_ref().map(|_| ()).map_err(Clone::clone))

@@ -40,8 +40,8 @@ pub struct Supply<W: World> {
 const FREE_MAX: usize = 4;
 
 /// Recycled files that it keeps where new blobs are refused for want of space: enough to write
-/// tombstones and to compact when a stranger has taken the rest, and no more, because shards of
-/// other executors do not count them as free.
+/// tombstones and to compact when a stranger has taken the rest, and no more, because other shards
+/// cannot use them.
 const FREE_WHEN_SHORT: usize = 1;
 
 /// With fewer segments than these before new blobs are refused, space is tight.

@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
     pin::pin,
     rc::Rc,
+    sync::Arc,
     task::Poll,
 };
 
@@ -46,7 +47,7 @@ async fn shard(world: &SimWorld) -> Rc<Shard<SimWorld>> {
         dir: dir.join("shard-00000"),
         id: 0,
         superblock,
-        space: Rc::new(Space::new(world.clone(), dir, 0, 0)),
+        space: Rc::new(Space::new(world.clone(), dir, 0, 0, Arc::default())),
         ingest_credit: 48 << 20,
     };
     Shard::open(setup).await.unwrap()

@@ -14,6 +14,7 @@ use crate::{
     life::within,
     model::Model,
     shelf::{Blob, Shelf},
+    upload,
 };
 
 /// Virtual time in which a healthy disk has to take a blob or close.
@@ -116,7 +117,9 @@ async fn empty(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
         let asked = model.borrow_mut().ending(blob);
         let abandoned = store.abandon(root).await.map(drop);
         model.borrow_mut().ended(blob, asked, 0);
-        if let Err(error) = deleted.map(drop).and(abandoned) {
+        // An upload under a wrong root that a full disk cut short is still there.
+        let stranger = store.abandon(upload::wrong(root)).await.map(drop);
+        if let Err(error) = deleted.map(drop).and(abandoned).and(stranger) {
             return fail(model, format!("a full store cannot be emptied: {error}"));
         }
     }
