@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::Path, rc::Rc};
 
 use lode_world::{Disk, File, Open, World};
 
+use super::uploads;
 use crate::{
     Error, Result,
     format::{
@@ -99,7 +100,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
         page: 0,
         encoder: Encoder::default(),
     };
-    let (covered, head, segments, blocks) = {
+    let (covered, head, segments) = {
         let covered = shard.covered();
         let catalog = shard.catalog.borrow();
         let covered = if planted::is(&shard.world, Bug::IndexAheadOfLog) {
@@ -119,11 +120,24 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
             .filter(|segment| segment.state.get() == State::Closed);
         let whole = closed.filter(|segment| segment.last.get() < covered);
         let segments: Vec<_> = whole.map(|segment| Item::Segment(segment.item())).collect();
-        (covered, head, segments, catalog.index.blocks())
+        (covered, head, segments)
     };
     out.encoder.push(&head);
     segments.iter().for_each(|item| out.encoder.push(item));
-    // Blocks that are added while this runs hold records that are replayed.
+    let mut from = 0;
+    while let Some(blob) = uploads::next(shard, from) {
+        let mut group = 0;
+        while uploads::push_group(shard, blob, group, &mut out.encoder) {
+            group += 1;
+            out.flush(PIECE).await?;
+            shard.world.breathe().await;
+        }
+        from = blob + 1;
+        out.flush(PIECE).await?;
+    }
+    // Uploads that became blobs while those were written are in the index by now. Blocks that are
+    // added from here on hold records that are replayed.
+    let blocks = shard.catalog.borrow().index.blocks();
     for block in 0..blocks {
         push_block(shard, block, &mut out.encoder);
         out.flush(PIECE).await?;
@@ -368,7 +382,12 @@ impl Loading {
                 ));
             }
             Item::Places(places) => self.long.as_mut()?.2.parts.extend(places),
-            Item::End { .. } => {}
+            Item::End { .. } => catalog.drop_complete_uploads(),
+            upload => {
+                self.covered.as_ref()?;
+                drop(catalog);
+                uploads::take(shard, upload)?;
+            }
         }
         Some(())
     }

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod reclaim;
 pub mod scrub;
+mod uploads;
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 

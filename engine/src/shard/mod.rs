@@ -243,14 +243,10 @@ impl<W: World> Shard<W> {
         sequence
     }
 
-    /// Every record below this number is in the catalog, and none of them belongs to an upload
-    /// that is not complete.
+    /// Every record below this number is in the catalog.
     pub(crate) fn covered(&self) -> u64 {
-        let catalog = self.catalog.borrow();
         let unsettled = self.unsettled.borrow().first().copied();
-        let uploads = catalog.uploads.values().map(|upload| upload.first).min();
-        let covered = unsettled.into_iter().chain(uploads).min();
-        covered.unwrap_or(catalog.next_sequence)
+        unsettled.unwrap_or_else(|| self.catalog.borrow().next_sequence)
     }
 
     /// A number for a new blob or upload.

@@ -441,6 +441,7 @@ impl<W: World> Shard<W> {
         }
         let mut catalog = self.catalog.borrow_mut();
         catalog.replaying = false;
+        catalog.prune_uploads();
         let undeclared = catalog
             .uploads
             .iter()

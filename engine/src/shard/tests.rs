@@ -11,7 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use lode_proofs::BlobHasher;
-use lode_world::sim::{Faults, Sim, SimWorld};
+use lode_world::{
+    Disk, World,
+    sim::{Faults, Sim, SimWorld},
+};
 
 use super::{
     Draft, Durable, Shard,
@@ -79,9 +82,26 @@ async fn begin(mut future: std::pin::Pin<&mut impl Future>) {
     .await;
 }
 
+fn leaf(chunk: u64) -> Root {
+    Root::from(*blake3::hash(&chunk.to_le_bytes()).as_bytes())
+}
+
+/// A part of a longer blob, or what begins or ends one.
+fn part(kind: Kind, blob: u64, detail: u64, root: Root, payload: Bytes) -> Draft {
+    Draft {
+        kind,
+        flags: 0,
+        blob,
+        detail,
+        expiry: 0,
+        root,
+        check: None,
+        payload,
+    }
+}
+
 /// A blob of 1025 chunks, of which the chunks themselves are not stored: its root.
 async fn grouped_blob(shard: &Rc<Shard<SimWorld>>) -> Root {
-    let leaf = |index: u64| Root::from(*blake3::hash(&index.to_le_bytes()).as_bytes());
     let size = (GROUP + 1) * manifest::CHUNK;
     let leaves: Vec<Root> = (0..=GROUP).map(leaf).collect();
     let mut hasher = BlobHasher::new();
@@ -92,32 +112,17 @@ async fn grouped_blob(shard: &Rc<Shard<SimWorld>>) -> Root {
     let blob = shard.next_blob();
     let mut tops = Vec::new();
     for (index, roots) in (0..).zip(leaves.chunks(1024)) {
+        let (PartHead { root, .. }, payload) = group_part(blob, index, 8, roots);
         // In a lane of their own, so that a reader of the manifest does not hold their segment.
-        let (head, payload) = group_part(blob, index, 8, roots);
-        let PartHead { kind, root, .. } = head;
         let draft = Draft {
-            kind,
-            flags: 0,
-            blob,
-            detail: index,
             expiry: 8,
-            root,
-            check: None,
-            payload,
+            ..part(Kind::Group, blob, index, root, payload)
         };
         durable(shard, draft).await.apply();
         tops.extend((roots.len() == 1024).then_some(root));
     }
-    let draft = Draft {
-        kind: Kind::Manifest,
-        flags: 0,
-        blob,
-        detail: size,
-        expiry: 0,
-        root,
-        check: None,
-        payload: Bytes::from(manifest::encode(&tops)),
-    };
+    let payload = Bytes::from(manifest::encode(&tops));
+    let draft = part(Kind::Manifest, blob, size, root, payload);
     durable(shard, draft).await.apply();
     root
 }
@@ -237,6 +242,154 @@ fn a_checkpoint_that_failed_is_still_due() {
         shard.mend.segment_closed();
         mend::step(&shard).await.unwrap();
         assert_eq!(shard.mend.checkpoint_number.get(), 1, "it is not due again");
+    })
+    .unwrap();
+}
+
+/// Declares an upload, and stores chunks of it, all short but the first, and its second group.
+async fn upload(shard: &Rc<Shard<SimWorld>>, root: Root) -> u64 {
+    let blob = shard.next_blob();
+    let size = 2 * GROUP * manifest::CHUNK;
+    let open = part(Kind::Open, blob, size, root, Bytes::new());
+    durable(shard, open).await.apply();
+    for chunk in [0, 1, 2, 700, GROUP - 1, GROUP + 3, 2 * GROUP - 1] {
+        let len = if chunk == 0 { 256 << 10 } else { 10 };
+        let chunk = part(Kind::Chunk, blob, chunk, leaf(chunk), vec![1; len].into());
+        durable(shard, chunk).await.apply();
+    }
+    let roots: Vec<Root> = (GROUP..2 * GROUP).map(leaf).collect();
+    let (PartHead { root, .. }, payload) = group_part(blob, 1, 0, &roots);
+    durable(shard, part(Kind::Group, blob, 1, root, payload))
+        .await
+        .apply();
+    blob
+}
+
+/// An upload that nobody finishes holds no checkpoint up, and a start from one knows the same of it
+/// as the log: where its parts are, what it declared, and how much lives in each segment.
+#[test]
+fn checkpoints_know_uploads() {
+    let sim = Sim::new(5, Faults::default());
+    let root = Root::from([9; 32]);
+    let known = |shard: &Shard<SimWorld>| {
+        let catalog = shard.catalog.borrow();
+        let live = catalog.segments.values().map(|segment| segment.live.get());
+        let live: u64 = live.sum();
+        (catalog.uploads.clone(), catalog.declared.clone(), live)
+    };
+    let (before, covered) = sim
+        .run(async |world| {
+            let shard = shard(&world).await;
+            upload(&shard, root).await;
+            durable(&shard, single(Root::from([1; 32]), 1, 0))
+                .await
+                .apply();
+            shard.close_lanes().await;
+            let next = shard.catalog.borrow().next_sequence;
+            mend::checkpoint::write(&shard).await.unwrap();
+            assert_eq!(shard.mend.covered.get(), next, "everything is covered");
+            (known(&shard), next)
+        })
+        .unwrap();
+    assert_eq!((before.0.len(), before.1.get(&root)), (1, Some(&1)));
+    for closes in [false, true, false] {
+        sim.run(async |world| {
+            let shard = shard(&world).await;
+            assert_eq!(shard.mend.covered.get(), covered);
+            assert_eq!(known(&shard), before);
+            if closes {
+                shard.close().await.unwrap();
+            }
+        })
+        .unwrap();
+    }
+    // The same from the log alone.
+    sim.run(async |world| {
+        let dir = PathBuf::from("data/shard-00000");
+        for name in world.disk().list(&dir).await.unwrap() {
+            if name.starts_with("checkpoint-") {
+                world.disk().remove(&dir.join(name)).await.unwrap();
+            }
+        }
+        let shard = shard(&world).await;
+        assert_eq!(known(&shard), before);
+    })
+    .unwrap();
+}
+
+/// An upload that a checkpoint knows becomes a blob after it, and goes when it is abandoned after
+/// it; what the checkpoint knows in segments that were freed since is not believed.
+#[test]
+fn uploads_go_on_after_a_checkpoint() {
+    let roots = [5, 6, 7].map(|fill| Root::from([fill; 32]));
+    let sim = Sim::new(6, Faults::default());
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        for root in roots {
+            upload(&shard, root).await;
+        }
+        shard.close_lanes().await;
+        mend::checkpoint::write(&shard).await.unwrap();
+        let size = 2 * GROUP * manifest::CHUNK;
+        let payload = Bytes::from(manifest::encode(&[leaf(1), leaf(2)]));
+        let manifest = part(Kind::Manifest, 1, size, roots[0], payload);
+        durable(&shard, manifest).await.apply();
+        assert!(Rc::clone(&shard).abandon(roots[1]).await.unwrap());
+        // As after an abandon whose tombstone could not be written.
+        shard.catalog.borrow_mut().forget(3);
+        let segments: Vec<u32> = shard.catalog.borrow().segments.keys().copied().collect();
+        for number in segments {
+            shard.close_lanes().await;
+            reclaim::compact(&shard, number, false).await.unwrap();
+        }
+    })
+    .unwrap();
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        let catalog = shard.catalog.borrow();
+        assert!(catalog.uploads.is_empty());
+        assert!(catalog.declared.is_empty());
+        let (_, long) = catalog.index.long(1).unwrap();
+        let there = |place: Place| catalog.segments.contains_key(&place.segment);
+        for chunk in [0, 1, 2, 700, GROUP - 1, GROUP + 3, 2 * GROUP - 1] {
+            assert!(there(long.chunk(chunk)), "chunk {chunk}");
+        }
+        assert!(there(long.group(1)) && there(long.manifest));
+        assert_eq!(catalog.index.totals().blobs, 1);
+    })
+    .unwrap();
+}
+
+/// An upload becomes a blob while a checkpoint that has begun with it is written: the blob is what
+/// counts, whole, and nothing is left of the upload.
+#[test]
+fn an_upload_that_ends_under_a_checkpoint() {
+    let root = Root::from([9; 32]);
+    let sim = Sim::new(7, Faults::default());
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        let blob = upload(&shard, root).await;
+        let payload = Bytes::from(manifest::encode(&[leaf(1), leaf(2)]));
+        let size = 2 * GROUP * manifest::CHUNK;
+        let manifest = part(Kind::Manifest, blob, size, root, payload);
+        let manifest = durable(&shard, manifest).await;
+        let mut writing = pin!(mend::checkpoint::write(&shard));
+        // Its file is opened, then half of the upload is written.
+        for _ in 0..2 {
+            begin(writing.as_mut()).await;
+            world.sleep(std::time::Duration::from_millis(1)).await;
+        }
+        manifest.apply();
+        writing.await.unwrap();
+    })
+    .unwrap();
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        let catalog = shard.catalog.borrow();
+        assert!(catalog.uploads.is_empty());
+        assert!(catalog.declared.is_empty());
+        let (_, long) = catalog.index.long(1).unwrap();
+        assert!(long.chunk(700) != Place::NONE && long.group(1) != Place::NONE);
     })
     .unwrap();
 }
