@@ -14,7 +14,7 @@
 //!  Declared 8  blob u64  root 32  size u64  expiry u32  place u64
 //!  Chunks   9  blob u64  count u16  places u64 each: those after the ones before
 //!  Short   10  blob u64  chunk u64  length u32: of a chunk that is no whole one
-//!  Leaf    11  blob u64  chunk u64  root 32: of a chunk whose group is not durable
+//!  Root    11  blob u64  chunk u64  root 32: of a chunk whose group is not durable
 //!  Group   12  blob u64  group u64  place u64  root 32
 //! ```
 //! A place is a segment number (upper 32 bits) and a stream position (lower 32 bits).
@@ -104,7 +104,7 @@ pub enum Item {
         len: u32,
     },
     /// The root of a chunk of an upload, whose group is not durable.
-    Leaf {
+    ChunkRoot {
         /// Blob number of the upload.
         blob: u64,
         /// Index of the chunk.
@@ -299,7 +299,7 @@ fn encode_upload(item: &Item, out: &mut Vec<u8>) {
             out.extend_from_slice(&chunk.to_le_bytes());
             out.extend_from_slice(&len.to_le_bytes());
         }
-        Item::Leaf { blob, chunk, root } => {
+        Item::ChunkRoot { blob, chunk, root } => {
             begin(11, blob);
             out.extend_from_slice(&chunk.to_le_bytes());
             out.extend_from_slice(root.as_bytes());
@@ -471,7 +471,7 @@ fn decode(bytes: &[u8]) -> Result<Item, CheckpointError> {
             chunk: get_u64(bytes, 9),
             len: get_u32(bytes, 17),
         },
-        11 => Item::Leaf {
+        11 => Item::ChunkRoot {
             blob: blob(),
             chunk: get_u64(bytes, 9),
             root: root(17),

@@ -126,7 +126,7 @@ fn items() -> Vec<Item> {
             chunk: 1,
             len: 77,
         },
-        Item::Leaf {
+        Item::ChunkRoot {
             blob: 11,
             chunk: 0,
             root: root(4),

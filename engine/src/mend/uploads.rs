@@ -52,7 +52,7 @@ pub(super) fn push_group<W: World>(
         encoder.push(&Item::Short { blob, chunk, len });
     }
     for (&chunk, &root) in upload.roots.range(chunks) {
-        encoder.push(&Item::Leaf { blob, chunk, root });
+        encoder.push(&Item::ChunkRoot { blob, chunk, root });
     }
     if let Some(&(place, root)) = upload.groups.get(&group) {
         encoder.push(&Item::Group {
@@ -117,7 +117,7 @@ pub(super) fn take<W: World>(shard: &Shard<W>, item: Item) -> Option<()> {
             (short && upload.chunk(chunk) != Place::NONE).then_some(())?;
             upload.short.insert(chunk, len);
         }
-        Item::Leaf { blob, chunk, root } => {
+        Item::ChunkRoot { blob, chunk, root } => {
             uploads.get_mut(&blob)?.roots.insert(chunk, root);
         }
         Item::Group {
