@@ -5,7 +5,10 @@
 //! checkpoint covered what came before, ends in the same catalog; so does applying a record twice
 //! in a row of replays. Places that stop being pointed to are taken off their segment's live bytes.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use lode_proofs::CHUNK_LEN;
 
@@ -21,7 +24,7 @@ use crate::{
 
 /// An upload that is not complete: chunks of a blob number that no manifest binds to a root yet.
 /// Costs 8 bytes per chunk, and 48 per chunk of a group whose record is not durable yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
     /// Root, size and expiry that a resumable upload declared, with its record's place.
     pub declared: Option<Declared>,
@@ -33,11 +36,9 @@ pub struct Unfinished {
     pub roots: BTreeMap<u64, Root>,
     /// Durable groups by index: place and group root.
     pub groups: BTreeMap<u64, (Place, Root)>,
-    /// Lowest sequence number of its records: what a checkpoint may not cover.
-    pub first: u64,
     /// The write of its manifest failed, and the next start may find it all the same: then its
-    /// parts have to be there.
-    pub doubt: bool,
+    /// parts have to be there. Its expiry, 0 for none.
+    pub doubt: Option<u32>,
 }
 
 /// What a resumable upload declared.
@@ -111,6 +112,25 @@ impl Unfinished {
         self.short
             .get(&index)
             .map_or(record_len(CHUNK_LEN), |len| total(*len))
+    }
+
+    /// Takes off what is in places that are gone, and returns it. A group whose record is gone takes
+    /// its chunks with it: their roots are kept nowhere else.
+    fn prune(&mut self, gone: impl Fn(&Place) -> bool) -> Vec<(Place, u64)> {
+        let lost = self.groups.extract_if(.., |_, (place, _)| gone(place));
+        let lost: BTreeSet<u64> = lost.map(|(group, _)| group).collect();
+        let of_lost = |chunk: u64| lost.contains(&(chunk / manifest::GROUP));
+        let mut pruned = Vec::new();
+        for at in 0..self.chunks.len() {
+            let (chunk, place) = (u64::try_from(at).expect("64-bit"), self.chunks[at]);
+            if place != Place::NONE && (gone(&place) || of_lost(chunk)) {
+                pruned.push((place, self.chunk_total(chunk)));
+                self.chunks[at] = Place::NONE;
+                self.short.remove(&chunk);
+                self.roots.remove(&chunk);
+            }
+        }
+        pruned
     }
 
     /// Takes in a chunk; returns the record that it replaces.
@@ -271,22 +291,49 @@ impl<F> Catalog<F> {
 
     /// Forgets an upload and counts its bytes as dead; whether there was one.
     pub fn forget(&mut self, blob: u64) -> bool {
-        let Some(upload) = self.uploads.remove(&blob) else {
+        let Some(upload) = self.take_upload(blob) else {
             return false;
         };
-        if let Some(declared) = upload.declared
-            && self.declared.get(&declared.root) == Some(&blob)
-        {
-            self.declared.remove(&declared.root);
-        }
         for (place, bytes) in upload.places() {
             self.dead(place, bytes);
         }
         true
     }
 
-    /// Counts the bytes of everything that the index points to; after a checkpoint was loaded.
+    /// Forgets uploads that are blobs by now; after a checkpoint was loaded that knows both.
+    pub fn drop_complete_uploads(&mut self) {
+        let complete = |blob: &u64| self.index.long(*blob).is_some();
+        let complete: Vec<u64> = self.uploads.keys().copied().filter(complete).collect();
+        for blob in complete {
+            self.take_upload(blob);
+        }
+    }
+
+    /// Takes what is lost off the uploads: what they had in segments that are not there. A
+    /// checkpoint may know an upload of which the log knows nothing any more.
+    pub fn prune_uploads(&mut self) {
+        let segments = &self.segments;
+        let gone = |place: &Place| !segments.contains_key(&place.segment);
+        let mut undeclared = Vec::new();
+        for (blob, upload) in &mut self.uploads {
+            upload.prune(gone);
+            if upload
+                .declared
+                .is_some_and(|declared| gone(&declared.place))
+            {
+                undeclared.push(*blob);
+            }
+        }
+        for blob in undeclared {
+            self.forget(blob);
+        }
+    }
+
+    /// Counts the bytes of everything that the catalog points to; after a checkpoint was loaded.
     pub fn count_live(&mut self) {
+        for (place, bytes) in self.uploads.values().flat_map(Unfinished::places) {
+            self.add_live(place, bytes);
+        }
         for block in 0..self.index.blocks() {
             for (_, found) in self.index.block(block) {
                 match found {
@@ -387,17 +434,17 @@ impl<F> Catalog<F> {
     }
 
     fn apply_manifest(&mut self, header: &Header, place: Place) {
-        if let Some(before) = self.index.set_part(header.blob, Part::Manifest, place) {
+        // A copy; or the first one's write failed and can be read all the same: the last one, which
+        // was acknowledged, says how long the blob lasts.
+        let before = self.index.set_manifest(header.blob, place, header.expiry);
+        if let Some(before) = before {
             self.dead(before, header.total_len());
             self.add_live(place, header.total_len());
             return;
         }
-        let upload = self.uploads.remove(&header.blob).unwrap_or_default();
+        let upload = self.take_upload(header.blob).unwrap_or_default();
         if let Some(declared) = upload.declared {
             self.dead(declared.place, total(0));
-            if self.declared.get(&declared.root) == Some(&header.blob) {
-                self.declared.remove(&declared.root);
-            }
         }
         let size = header.detail;
         let chunks = (0..manifest::chunks(size)).map(|index| upload.chunk(index));
@@ -438,13 +485,18 @@ impl<F> Catalog<F> {
         }
     }
 
-    fn upload(&mut self, header: &Header) -> &mut Unfinished {
-        let upload = self.uploads.entry(header.blob).or_default();
-        // Records of one commit are told in any order: the lowest number counts.
-        if upload.first == 0 || header.sequence < upload.first {
-            upload.first = header.sequence;
+    fn take_upload(&mut self, blob: u64) -> Option<Unfinished> {
+        let upload = self.uploads.remove(&blob)?;
+        if let Some(declared) = upload.declared
+            && self.declared.get(&declared.root) == Some(&blob)
+        {
+            self.declared.remove(&declared.root);
         }
-        upload
+        Some(upload)
+    }
+
+    fn upload(&mut self, header: &Header) -> &mut Unfinished {
+        self.uploads.entry(header.blob).or_default()
     }
 
     fn bury(&mut self, header: &Header, place: Place) {

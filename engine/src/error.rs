@@ -94,6 +94,23 @@ pub enum Error {
         /// Bytes below which new blobs are refused.
         reserve: u64,
     },
+    /// The filesystem has no room for the segments of a new store and what it keeps in reserve.
+    #[error(
+        "{path}: the filesystem has {total} bytes, and {shards} shards with segments of {segment_len} bytes need {need}; \
+         choose shorter segments, fewer shards or a larger filesystem"
+    )]
+    TooSmall {
+        /// The data directory.
+        path: String,
+        /// Bytes of the filesystem.
+        total: u64,
+        /// Bytes that it needs to have.
+        need: u64,
+        /// Shards asked for.
+        shards: u16,
+        /// Bytes of a segment asked for.
+        segment_len: u64,
+    },
     /// No credit for these bytes within the deadline.
     #[error("the store is busy: no room in the ingest queue for {waited_ms} ms; retry later")]
     Busy {
@@ -159,6 +176,7 @@ impl Error {
             | Error::OtherSize { .. }
             | Error::OutOfRange { .. }
             | Error::Expired { .. }
+            | Error::TooSmall { .. }
             | Error::Gone { .. } => Class::Refused,
             Error::UploadBusy { .. } | Error::Full { .. } | Error::Busy { .. } => Class::Retry,
             Error::WriteFailed { .. } | Error::Closing => Class::Retry,

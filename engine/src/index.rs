@@ -114,8 +114,6 @@ pub enum Part {
     Chunk(u64),
     /// Group by index.
     Group(u64),
-    /// The manifest.
-    Manifest,
 }
 
 /// All blobs of a shard.
@@ -268,9 +266,20 @@ impl Index {
             Part::Chunk(index) if index >= chunks => return None,
             Part::Chunk(index) => long.parts.get_mut(usize::try_from(index).ok()?)?,
             Part::Group(index) => long.parts.get_mut(usize::try_from(chunks + index).ok()?)?,
-            Part::Manifest => &mut long.manifest,
         };
         Some(std::mem::replace(place, to))
+    }
+
+    /// Gives a longer blob another manifest, whose term counts from here on, and returns the place
+    /// of the one before; none if the blob does not exist.
+    pub fn set_manifest(&mut self, blob: u64, to: Place, expiry: u32) -> Option<Place> {
+        let slot = *self.by_blob.get(&blob)?;
+        let entry = &mut self.blocks[index(slot) / BLOCK][index(slot) % BLOCK];
+        entry.expiry = expiry;
+        let long = self.longs[index(entry.place.at)]
+            .as_mut()
+            .expect("an entry owns its long");
+        Some(std::mem::replace(&mut long.manifest, to))
     }
 
     /// Sums over all blobs.

@@ -79,10 +79,11 @@ fn parts_move() {
     assert_eq!(index.set_part(5, Part::Chunk(2), place(7)), Some(place(2)));
     assert_eq!(index.set_part(5, Part::Chunk(3), place(7)), None);
     assert_eq!(index.set_part(5, Part::Group(0), place(7)), None);
-    assert_eq!(index.set_part(6, Part::Manifest, place(7)), None);
-    assert_eq!(index.set_part(5, Part::Manifest, place(8)), Some(place(9)));
+    assert_eq!(index.set_manifest(6, place(7), 4), None);
+    assert_eq!(index.set_manifest(5, place(8), 4), Some(place(9)));
     let (_, moved) = index.long(5).unwrap();
     assert_eq!((moved.chunk(2), moved.manifest), (place(7), place(8)));
+    assert_eq!(index.get(&root(1)).map(|found| found.expiry()), Some(4));
 }
 
 /// A chunk costs at most 64 bytes of memory, at every count on the way to 300,000, as blobs of one

@@ -38,6 +38,7 @@ mod space;
 pub mod stats;
 pub mod store;
 pub mod superblock;
+mod terms;
 mod upload;
 mod wait;
 

@@ -3,7 +3,10 @@
 //! A letter is a function that runs on the receiving executor. Bytes travel in pooled buffers;
 //! nothing that belongs to an executor leaves it.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -65,6 +68,8 @@ impl Drop for Lease {
 pub struct Mesh {
     boxes: Arc<[Mailbox]>,
     ready: (Sender<Result<()>>, Receiver<Result<()>>),
+    /// Bytes of the recycled files of all shards.
+    recycled: Arc<AtomicU64>,
 }
 
 struct Mailbox {
@@ -86,12 +91,18 @@ impl Mesh {
         Mesh {
             boxes: (0..executors).map(mailbox).collect(),
             ready: bounded(executors.max(1)),
+            recycled: Arc::default(),
         }
     }
 
     /// How many executors there are.
     pub fn executors(&self) -> usize {
         self.boxes.len()
+    }
+
+    /// Bytes of the recycled files of all shards, which each counts as it keeps and uses them.
+    pub(crate) fn recycled(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.recycled)
     }
 
     /// Sends a letter to an executor; waits while its mailbox is full.

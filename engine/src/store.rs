@@ -19,13 +19,15 @@ use futures_channel::oneshot;
 use lode_proofs::{ChunkProof, blob_tree};
 use lode_world::{Queue, World};
 
+pub(crate) use crate::terms::{expiry, longest};
 use crate::{
     Error, Result, Root,
     finish::finish,
+    format::superblock::fits_segment,
     mend,
     mesh::{Letter, Mesh, Release},
     shard::{Shard, open::Setup},
-    space::Space,
+    space::{self, Space},
     stats::Stats,
     superblock,
     wait::Credit,
@@ -33,27 +35,9 @@ use crate::{
 pub use crate::{
     log::read::Verify,
     read::Reader,
+    terms::Terms,
     upload::{Resumed, Upload},
 };
-
-/// What a client asks of the store besides keeping the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Terms {
-    /// First epoch in which the blob may be gone, from 1; none (or 0, which the log writes for
-    /// none) keeps it until it is deleted.
-    pub expiry: Option<u32>,
-}
-
-impl Terms {
-    pub(crate) fn epoch(self) -> u32 {
-        self.expiry.unwrap_or(0)
-    }
-}
-
-/// The expiry that the log writes as `epoch`.
-pub(crate) fn expiry(epoch: u32) -> Option<u32> {
-    Some(epoch).filter(|epoch| *epoch != 0)
-}
 
 /// The answer to a put: every byte is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +116,8 @@ pub struct Options {
     pub ingest_credit: u64,
     /// Scrub rate in bytes per second and shard; 0 turns the background scrub off.
     pub scrub_rate: u64,
-    /// Share of the filesystem, in percent, that must stay free for new blobs to be taken.
+    /// Share of the filesystem, in percent, that must stay free for new blobs to be taken; never
+    /// less than it takes to empty a full store, which is two segments per shard and one more.
     pub reserve_percent: u8,
     /// How whole chunks are checked when they are read for a client. The scrub, compaction and
     /// proofs always hash.
@@ -155,9 +140,7 @@ impl Options {
     }
 
     fn check(&self) -> Result<()> {
-        let fits = self.segment_len.is_multiple_of(4096)
-            && (1 << 20..=1 << 30).contains(&self.segment_len);
-        if fits && self.reserve_percent < 100 {
+        if fits_segment(self.segment_len) && self.reserve_percent < 100 {
             return Ok(());
         }
         let why =
@@ -220,6 +203,8 @@ impl<W: World> Store<W> {
             world.clone(),
             options.dir.clone(),
             options.reserve_percent,
+            space::reserve_least(superblock.shards, superblock.segment_len),
+            mesh.recycled(),
         ));
         let opened = open_shards(&world, &options, superblock, &mesh, index, &space).await;
         mesh.report(opened.as_ref().map(|_| ()).map_err(Clone::clone))
@@ -564,7 +549,14 @@ async fn open_shards<W: World>(
     index: usize,
     space: &Rc<Space<W>>,
 ) -> Result<BTreeMap<u16, Rc<Shard<W>>>> {
-    space.look().await?;
+    let found = space.look().await?;
+    let need = space::smallest(superblock.shards, superblock.segment_len);
+    if index == 0 && found.total < need {
+        tracing::warn!(
+            dir = %options.dir.display(), total = found.total, need,
+            "the filesystem is too small for this store: it is read and emptied, and takes no blobs"
+        );
+    }
     let mut shards = BTreeMap::new();
     for id in (0..superblock.shards).filter(|id| usize::from(*id) % mesh.executors() == index) {
         let setup = Setup {

@@ -8,6 +8,7 @@ use crate::{
     Error, Result,
     format::superblock::{COPIES, Superblock},
     log::{read::PAGE_U64, supply::write_pages},
+    space,
     store::Options,
 };
 
@@ -104,8 +105,21 @@ async fn read_copies<W: World>(world: &W, dir: &Path) -> Result<Vec<u8>> {
 
 /// Makes a new store.
 async fn make<W: World>(world: &W, options: &Options) -> Result<Superblock> {
+    let shards = options.shards.max(1);
+    let found = world.disk().space(&options.dir).await;
+    let found = found.map_err(Error::io(&options.dir))?;
+    let need = space::smallest(shards, options.segment_len);
+    if found.total < need {
+        return Err(Error::TooSmall {
+            path: options.dir.display().to_string(),
+            total: found.total,
+            need,
+            shards,
+            segment_len: options.segment_len,
+        });
+    }
     let superblock = Superblock {
-        shards: options.shards.max(1),
+        shards,
         generation: 1,
         segment_len: options.segment_len,
         store: (u128::from(world.random()) << 64 | u128::from(world.random())).to_le_bytes(),

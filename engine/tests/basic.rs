@@ -9,9 +9,9 @@ use bytes::Bytes;
 use lode_engine::{
     Error, Root,
     mesh::Mesh,
-    store::{Options, Resumed, Store, Terms},
+    store::{Options, Resumed, Store, Stored, Terms},
 };
-use lode_world::sim::{Crash, Faults, Sim, SimWorld};
+use lode_world::sim::{Chance, Crash, Faults, Sim, SimWorld};
 
 const CHUNK: usize = 256 * 1024;
 
@@ -349,4 +349,80 @@ fn epochs() {
         }
     })
     .unwrap();
+}
+
+/// Manifests of a blob may be in the log although their writes failed: the term that was
+/// acknowledged holds all the same, which is the longest that anyone asked for, after a kill, from
+/// a checkpoint, and from the log.
+#[test]
+fn the_acknowledged_term_holds() {
+    let data = bytes(8, 2 * CHUNK);
+    let root = lode_proofs::blob_tree(&data).unwrap().root();
+    for (terms, told) in [
+        (&[Some(5), Some(9)][..], Some(9)),
+        (&[Some(9), Some(5)], Some(9)),
+        (&[Some(5), Some(20), Some(9)], Some(20)),
+        (&[Some(5), None, Some(9)], None),
+        (&[Some(5), None], None),
+    ] {
+        for seed in 0..10 {
+            let sim = Sim::new(seed, Faults::default());
+            sim.run(async |world| {
+                let store = open(world).await;
+                let (last, others) = terms.split_last().unwrap();
+                for expiry in others {
+                    let refused = finish_declared(&sim, &store, &data, *expiry, Chance::ALWAYS);
+                    let refused = refused.await;
+                    assert!(matches!(refused, Err(Error::WriteFailed { .. })));
+                }
+                let stored = finish_declared(&sim, &store, &data, *last, Chance::NEVER).await;
+                assert_eq!(stored.unwrap().expiry, told, "{terms:?}");
+            })
+            .unwrap();
+            sim.crash(Crash::Kill);
+            for closes in [false, true, false] {
+                sim.run(async |world| {
+                    let store = open(world).await;
+                    let info = store.stat(root).await.unwrap().unwrap();
+                    assert_eq!(info.expiry, told, "{terms:?}");
+                    assert_eq!(read_all(&store, root, data.len()).await, Some(data.clone()));
+                    if closes {
+                        store.close().await.unwrap();
+                    }
+                })
+                .unwrap();
+            }
+        }
+    }
+}
+
+/// Goes on with the upload of `data` and finishes it on a disk whose syncs fail as often as told.
+async fn finish_declared(
+    sim: &Sim,
+    store: &Store<SimWorld>,
+    data: &[u8],
+    expiry: Option<u32>,
+    sync_error: Chance,
+) -> lode_engine::Result<Stored> {
+    let root = lode_proofs::blob_tree(data).unwrap().root();
+    let size = u64::try_from(data.len()).unwrap();
+    let resumed = store.resume(root, size, Terms { expiry }).await.unwrap();
+    let Resumed::Upload(mut upload) = resumed else {
+        panic!("it is not complete")
+    };
+    let from = usize::try_from(upload.offset()).unwrap();
+    upload.write(&data[from..]).await.unwrap();
+    upload.flush().await.unwrap();
+    // Opens the lanes that the manifest may go to: a new one would be refused for another reason.
+    for fill in 0..8 {
+        let small = Bytes::from(vec![fill; 500]);
+        store.put(small, Terms { expiry }).await.unwrap();
+    }
+    sim.set_faults(Faults {
+        sync_error,
+        ..Faults::default()
+    });
+    let stored = upload.finish().await;
+    sim.set_faults(Faults::default());
+    stored
 }

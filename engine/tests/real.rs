@@ -117,8 +117,14 @@ fn run(dir: &Path, backend: Backend) {
 fn both_times(backend: Backend, name: &str) {
     let dir = std::env::temp_dir().join(format!("lode-real-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
-    // The second time everything is there already and has to be found.
     run(&dir, backend);
+    // The second time everything is there already and has to be found, beside files that are named
+    // like newer checkpoints and are not even made of pages.
+    let foreign = [1, 4095, 5000].into_iter().zip(900_000_001_u64..);
+    for (len, number) in foreign {
+        let path = dir.join(format!("shard-00000/checkpoint-0{number}"));
+        std::fs::write(path, vec![7; len]).unwrap();
+    }
     run(&dir, backend);
     std::fs::remove_dir_all(&dir).unwrap();
 }

@@ -237,7 +237,8 @@ fn code_of(error: &Error) -> &'static Code {
         Error::Busy { .. } => BUSY,
         Error::Gone { .. } => NO_BLOB,
         Error::Corrupt { .. } => CORRUPT,
-        Error::Format { .. } => FORMAT,
+        // Told when a store is made, never over HTTP.
+        Error::Format { .. } | Error::TooSmall { .. } => FORMAT,
         Error::WriteFailed { .. } => WRITE_FAILED,
         Error::Io { .. } => DISK,
         Error::Closing => CLOSING,

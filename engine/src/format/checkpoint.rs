@@ -10,6 +10,12 @@
 //!  Blob     4  root 32  blob u64  size u64  expiry u32  manifest place u64, then its Places
 //!  Places   5  count u16  places u64 each: chunks in order, then groups
 //!  End      6  items u64  BLAKE3 of everything before
+//!  Upload   7  blob u64: an upload that is not complete; what follows names it
+//!  Declared 8  blob u64  root 32  size u64  expiry u32  place u64
+//!  Chunks   9  blob u64  count u16  places u64 each: those after the ones before
+//!  Short   10  blob u64  chunk u64  length u32: of a chunk that is no whole one
+//!  Root    11  blob u64  chunk u64  root 32: of a chunk whose group is not durable
+//!  Group   12  blob u64  group u64  place u64  root 32
 //! ```
 //! A place is a segment number (upper 32 bits) and a stream position (lower 32 bits).
 
@@ -63,6 +69,60 @@ pub enum Item {
     },
     /// Places of the blob before.
     Places(Vec<Place>),
+    /// An upload that is not complete; what belongs to it follows.
+    Upload {
+        /// Its blob number.
+        blob: u64,
+    },
+    /// What a resumable upload declared.
+    Declared {
+        /// Blob number of the upload.
+        blob: u64,
+        /// Declared root.
+        root: Root,
+        /// Declared bytes.
+        size: u64,
+        /// Expiry epoch, 0 for none.
+        expiry: u32,
+        /// The record that declared it.
+        place: Place,
+    },
+    /// Places of further chunks of an upload, in order from the first.
+    Chunks {
+        /// Blob number of the upload.
+        blob: u64,
+        /// Their records; [`Place::NONE`] for those that are not durable.
+        places: Vec<Place>,
+    },
+    /// A chunk of an upload that is shorter than a whole one.
+    Short {
+        /// Blob number of the upload.
+        blob: u64,
+        /// Index of the chunk.
+        chunk: u64,
+        /// Its bytes.
+        len: u32,
+    },
+    /// The root of a chunk of an upload, whose group is not durable.
+    ChunkRoot {
+        /// Blob number of the upload.
+        blob: u64,
+        /// Index of the chunk.
+        chunk: u64,
+        /// Its root.
+        root: Root,
+    },
+    /// A durable group of an upload.
+    Group {
+        /// Blob number of the upload.
+        blob: u64,
+        /// Index of the group.
+        group: u64,
+        /// Its record.
+        place: Place,
+        /// Root over its chunks, zero for a partial one.
+        root: Root,
+    },
     /// Last.
     End {
         /// Items before this one.
@@ -87,7 +147,7 @@ pub struct SegmentItem {
     pub last: u64,
     /// Stream position after its last record.
     pub end: u64,
-    /// Highest expiry of its records, 0 if one never expires.
+    /// Highest expiry of its records, `u32::MAX` if one never expires.
     pub expiry: u32,
 }
 
@@ -197,19 +257,79 @@ fn encode(item: &Item, out: &mut Vec<u8>) {
             out.extend_from_slice(&manifest.to_u64().to_le_bytes());
         }
         Item::Places(places) => {
-            assert!(places.len() <= PLACES_MAX, "callers cut places into runs");
             out.push(5);
-            let count = u16::try_from(places.len()).expect("at most 512");
-            out.extend_from_slice(&count.to_le_bytes());
-            for place in places {
-                out.extend_from_slice(&place.to_u64().to_le_bytes());
-            }
+            encode_places(places, out);
         }
         Item::End { items, check } => {
             out.push(6);
             out.extend_from_slice(&items.to_le_bytes());
             out.extend_from_slice(check);
         }
+        _ => encode_upload(item, out),
+    }
+}
+
+/// What belongs to uploads.
+fn encode_upload(item: &Item, out: &mut Vec<u8>) {
+    let mut begin = |kind: u8, blob: &u64| {
+        out.push(kind);
+        out.extend_from_slice(&blob.to_le_bytes());
+    };
+    match item {
+        Item::Upload { blob } => begin(7, blob),
+        Item::Declared {
+            blob,
+            root,
+            size,
+            expiry,
+            place,
+        } => {
+            begin(8, blob);
+            out.extend_from_slice(root.as_bytes());
+            out.extend_from_slice(&size.to_le_bytes());
+            out.extend_from_slice(&expiry.to_le_bytes());
+            out.extend_from_slice(&place.to_u64().to_le_bytes());
+        }
+        Item::Chunks { blob, places } => {
+            begin(9, blob);
+            encode_places(places, out);
+        }
+        Item::Short { blob, chunk, len } => {
+            begin(10, blob);
+            out.extend_from_slice(&chunk.to_le_bytes());
+            out.extend_from_slice(&len.to_le_bytes());
+        }
+        Item::ChunkRoot { blob, chunk, root } => {
+            begin(11, blob);
+            out.extend_from_slice(&chunk.to_le_bytes());
+            out.extend_from_slice(root.as_bytes());
+        }
+        Item::Group {
+            blob,
+            group,
+            place,
+            root,
+        } => {
+            begin(12, blob);
+            out.extend_from_slice(&group.to_le_bytes());
+            out.extend_from_slice(&place.to_u64().to_le_bytes());
+            out.extend_from_slice(root.as_bytes());
+        }
+        Item::Head { .. }
+        | Item::Segment(_)
+        | Item::Single { .. }
+        | Item::Blob { .. }
+        | Item::Places(_)
+        | Item::End { .. } => unreachable!("encoded by the caller"),
+    }
+}
+
+fn encode_places(places: &[Place], out: &mut Vec<u8>) {
+    assert!(places.len() <= PLACES_MAX, "callers cut places into runs");
+    let count = u16::try_from(places.len()).expect("at most 512");
+    out.extend_from_slice(&count.to_le_bytes());
+    for place in places {
+        out.extend_from_slice(&place.to_u64().to_le_bytes());
     }
 }
 
@@ -274,18 +394,32 @@ fn item_len(bytes: &[u8]) -> Result<Option<usize>, CheckpointError> {
         3 => 49,
         4 => 61,
         5 if bytes.len() < 3 => return Ok(None),
-        5 => match usize::from(get_u16(bytes, 1)) {
-            count if count <= PLACES_MAX => 3 + 8 * count,
-            _ => return Err(CheckpointError::Malformed),
-        },
+        5 => 3 + places_len(bytes, 1)?,
         6 => 41,
+        7 => 9,
+        8 => 61,
+        9 if bytes.len() < 11 => return Ok(None),
+        9 => 11 + places_len(bytes, 9)?,
+        10 => 21,
+        11 => 49,
+        12 => 57,
         _ => return Err(CheckpointError::Malformed),
     };
     Ok((bytes.len() >= len).then_some(len))
 }
 
+/// Bytes of the places whose number is at `at`.
+fn places_len(bytes: &[u8], at: usize) -> Result<usize, CheckpointError> {
+    match usize::from(get_u16(bytes, at)) {
+        count if count <= PLACES_MAX => Ok(8 * count),
+        _ => Err(CheckpointError::Malformed),
+    }
+}
+
 fn decode(bytes: &[u8]) -> Result<Item, CheckpointError> {
     let place = |at| Place::from_u64(get_u64(bytes, at));
+    let root = |at| Root::from(get_hash(bytes, at));
+    let blob = || get_u64(bytes, 1);
     Ok(match bytes[0] {
         1 => Item::Head {
             shard: get_u16(bytes, 1),
@@ -303,13 +437,13 @@ fn decode(bytes: &[u8]) -> Result<Item, CheckpointError> {
             expiry: get_u32(bytes, 41),
         }),
         3 => Item::Single {
-            root: Root::from(get_hash(bytes, 1)),
+            root: root(1),
             place: place(33),
             len: get_u32(bytes, 41),
             expiry: get_u32(bytes, 45),
         },
         4 => Item::Blob {
-            root: Root::from(get_hash(bytes, 1)),
+            root: root(1),
             blob: get_u64(bytes, 33),
             size: get_u64(bytes, 41),
             expiry: get_u32(bytes, 49),
@@ -319,6 +453,34 @@ fn decode(bytes: &[u8]) -> Result<Item, CheckpointError> {
         6 => Item::End {
             items: get_u64(bytes, 1),
             check: get_hash(bytes, 9),
+        },
+        7 => Item::Upload { blob: blob() },
+        8 => Item::Declared {
+            blob: blob(),
+            root: root(9),
+            size: get_u64(bytes, 41),
+            expiry: get_u32(bytes, 49),
+            place: place(53),
+        },
+        9 => Item::Chunks {
+            blob: blob(),
+            places: (11..bytes.len()).step_by(8).map(place).collect(),
+        },
+        10 => Item::Short {
+            blob: blob(),
+            chunk: get_u64(bytes, 9),
+            len: get_u32(bytes, 17),
+        },
+        11 => Item::ChunkRoot {
+            blob: blob(),
+            chunk: get_u64(bytes, 9),
+            root: root(17),
+        },
+        12 => Item::Group {
+            blob: blob(),
+            group: get_u64(bytes, 9),
+            place: place(17),
+            root: root(25),
         },
         _ => return Err(CheckpointError::Malformed),
     })

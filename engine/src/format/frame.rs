@@ -29,7 +29,7 @@ pub struct FrameHead {
     pub committed: u32,
     /// Sequence number of the first record.
     pub sequence: u64,
-    /// Checksum of the head page of the frame before; 0 for frame 0.
+    /// Checksum (CRC-32C) of the head of the frame before; 0 for frame 0.
     pub chain: u32,
 }
 
@@ -59,5 +59,20 @@ impl FrameHead {
             chain: get_u32(bytes, 24),
         };
         (head.committed <= head.number).then_some(head)
+    }
+
+    /// Checksum of the head, which the next one carries.
+    pub fn checksum(&self) -> u32 {
+        crc32c::crc32c(&self.encode())
+    }
+
+    /// Whether this head comes right after `before`; after none it is that of frame 0.
+    pub fn follows(&self, before: Option<&FrameHead>) -> bool {
+        match before {
+            None => (self.number, self.chain) == (0, 0),
+            Some(before) => {
+                before.number.checked_add(1) == Some(self.number) && self.chain == before.checksum()
+            }
+        }
     }
 }

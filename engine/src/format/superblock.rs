@@ -61,6 +61,21 @@ pub enum SuperError {
     /// A feature that this program does not know.
     #[error("the store uses features {0:#x} that this program does not know; use a newer release")]
     Feature(u32),
+    /// Whole, and impossible.
+    #[error(
+        "no store has {shards} shards and segments of {segment_len} bytes; restore SUPER from a backup"
+    )]
+    Shape {
+        /// Shards that it states.
+        shards: u16,
+        /// Bytes of a segment that it states.
+        segment_len: u64,
+    },
+}
+
+/// Whether segments may have this length: whole pages, 1 MiB to 1 GiB.
+pub fn fits_segment(len: u64) -> bool {
+    len.is_multiple_of(4096) && (1 << 20..=1 << 30).contains(&len)
 }
 
 impl Superblock {
@@ -92,9 +107,25 @@ impl Superblock {
             .max_by_key(|page| get_u64(page, 16));
         let page = newest.ok_or(SuperError::Damaged)?;
         match (get_u16(page, 8), get_u32(page, 12)) {
-            (VERSION, 0) => Ok(Self::fields(page)),
+            (VERSION, 0) => Self::fields(page).checked(),
             (VERSION, features) => Err(SuperError::Feature(features)),
             (version, _) => Err(SuperError::Version(version)),
+        }
+    }
+
+    fn checked(self) -> Result<Superblock, SuperError> {
+        let Superblock {
+            shards,
+            segment_len,
+            ..
+        } = self;
+        if shards > 0 && fits_segment(segment_len) {
+            Ok(self)
+        } else {
+            Err(SuperError::Shape {
+                shards,
+                segment_len,
+            })
         }
     }
 

@@ -109,6 +109,34 @@ fn items() -> Vec<Item> {
             manifest: place(2),
         },
         Item::Places(vec![place(3), Place::NONE, place(5)]),
+        Item::Upload { blob: 11 },
+        Item::Declared {
+            blob: 11,
+            root: root(3),
+            size: 700_000,
+            expiry: 5,
+            place: place(6),
+        },
+        Item::Chunks {
+            blob: 11,
+            places: vec![place(7), Place::NONE],
+        },
+        Item::Short {
+            blob: 11,
+            chunk: 1,
+            len: 77,
+        },
+        Item::ChunkRoot {
+            blob: 11,
+            chunk: 0,
+            root: root(4),
+        },
+        Item::Group {
+            blob: 11,
+            group: 2,
+            place: place(8),
+            root: root(5),
+        },
     ]
 }
 
@@ -276,6 +304,38 @@ fn frame_heads() {
     assert_eq!(FrameHead::decode(&[0; 32]), None);
 }
 
+/// A head follows the one whose number and checksum it continues, and no other; the first follows
+/// none.
+#[test]
+fn frame_heads_are_chained() {
+    let first = FrameHead {
+        number: 0,
+        segment: 6,
+        committed: 0,
+        sequence: 9,
+        chain: 0,
+    };
+    let second = FrameHead {
+        number: 1,
+        chain: first.checksum(),
+        ..first
+    };
+    assert!(first.follows(None) && second.follows(Some(&first)));
+    assert!(!second.follows(None) && !first.follows(Some(&first)));
+    let other = FrameHead {
+        sequence: 10,
+        ..first
+    };
+    assert!(!second.follows(Some(&other)));
+    let later = FrameHead {
+        number: 2,
+        ..second
+    };
+    assert!(!later.follows(Some(&first)));
+    let chained = FrameHead { chain: 1, ..first };
+    assert!(!chained.follows(None));
+}
+
 /// One whole copy of a segment header is enough; without any there is none.
 #[test]
 fn segment_headers() {
@@ -383,6 +443,6 @@ fn version_1_is_frozen() {
         chain: 0xdead,
     };
     all.extend(head.encode());
-    let want = "23656c1af6d440dac564113d7ecec8a338e6a20f961d1e56bff74fa43313e100";
+    let want = "ae085440a9df34204d1b7de99ab2eae8b432f72bc9a59b7dd3ae2d1b86db0c40";
     assert_eq!(blake3::hash(&all).to_hex().as_str(), want);
 }

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     format::{
-        footer,
+        footer::{self, ENTRIES_MAX},
         frame::FrameHead,
         page::{self, PAYLOAD_U64},
         record, segment,
@@ -44,6 +44,11 @@ const FRAMES_MIN: u64 = 16;
 /// Frames that write and sync at the same time: three keep a disk with a write cache busy while
 /// the oldest one waits for its sync.
 pub const IN_FLIGHT_MAX: usize = 3;
+
+/// Bytes of the longest record, and of the padding of the frames that copy a segment.
+const RECORD_MAX: u64 = 104 + 256 * 1024;
+const PADDING: u64 = 16 * 4096;
+const _: () = assert!(record::HEADER + record::PAYLOAD_MAX == 104 + 256 * 1024);
 
 /// What a frame's waiters learn.
 pub type Committed = Result<(), Arc<io::Error>>;
@@ -70,6 +75,8 @@ pub struct Lane<W: World> {
     idle: Bell,
     /// Bytes after which a frame closes although another one is in flight.
     frame_max: u64,
+    /// Records came since somebody asked.
+    touched: Cell<bool>,
     /// Syncs that have not returned.
     syncing: Cell<usize>,
     counters: Rc<Counters>,
@@ -136,6 +143,7 @@ impl<W: World> Lane<W> {
             work: Bell::default(),
             idle: Bell::default(),
             frame_max: FRAME_MAX.min(frame_max),
+            touched: Cell::new(false),
             syncing: Cell::new(0),
             counters,
         });
@@ -151,7 +159,7 @@ impl<W: World> Lane<W> {
     /// Whether a record with `payload` bytes still fits, and the lane takes records at all.
     pub fn fits(&self, payload: usize) -> bool {
         let state = self.state.borrow();
-        if state.failed.is_some() || state.ended || state.entries.len() >= footer::ENTRIES_MAX {
+        if state.failed.is_some() || state.ended || state.entries.len() >= ENTRIES_MAX {
             return false;
         }
         let record = u64::try_from(record::HEADER + payload).expect("64-bit");
@@ -160,6 +168,22 @@ impl<W: World> Lane<W> {
             (record / PAYLOAD_U64) + 3 + u64::from(footer::pages_for(state.entries.len() + 1));
         (u64::from(state.writer.page()) + pages) * super::read::PAGE_U64
             <= self.segment.file_len.get()
+    }
+
+    /// Whether no record came since this was asked last.
+    pub fn idle(&self) -> bool {
+        !self.touched.replace(false)
+    }
+
+    /// Bytes of `records` more records that certainly fit; 0 if so many do not.
+    pub fn room(&self, records: usize) -> u64 {
+        let state = self.state.borrow();
+        if state.failed.is_some() || state.ended || state.entries.len() + records > ENTRIES_MAX {
+            return 0;
+        }
+        let footer = footer::pages_for(state.entries.len());
+        let filled = u64::from(state.writer.page() + footer) * super::read::PAGE_U64;
+        room_after(self.segment.file_len.get(), filled)
     }
 
     /// Share of the segment that is filled, in percent.
@@ -180,6 +204,7 @@ impl<W: World> Lane<W> {
             header.payload_len() == payload.len(),
             "a header states its payload's length"
         );
+        self.touched.set(true);
         let mut ready = Vec::new();
         let mut state = self.state.borrow_mut();
         assert!(
@@ -362,6 +387,13 @@ impl<W: World> Lane<W> {
     }
 }
 
+/// Bytes of records that certainly fit into `file_len` bytes of which some are filled: a record of
+/// full length may have to stay out at the end, and every frame may end in padding.
+pub fn room_after(file_len: u64, filled: u64) -> u64 {
+    let left = file_len.saturating_sub(filled + RECORD_MAX + PADDING);
+    left / super::read::PAGE_U64 * PAYLOAD_U64
+}
+
 impl<F: File> LaneState<F> {
     /// The open frame; opens one if there is none.
     fn open_frame(
@@ -381,13 +413,12 @@ impl<F: File> LaneState<F> {
             chain: self.chain,
         };
         self.opened += 1;
-        let encoded = head.encode();
-        self.chain = crc32c::crc32c(&encoded);
+        self.chain = head.checksum();
         debug_assert!(
             page::offset_in_page(self.writer.at()) == 0,
             "a frame begins a page"
         );
-        self.writer.put(&encoded, ready);
+        self.writer.put(&head.encode(), ready);
         let frame = Rc::new(Frame {
             committed: Latch::new(),
             writing: Cell::new(0),

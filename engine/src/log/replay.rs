@@ -109,7 +109,11 @@ pub async fn walk<F: File>(segment: &Segment<F>) -> Walked {
     let mut at = HEADER_PAGES;
     loop {
         match pages.get(at).await {
-            Some((Kind::FrameHead | Kind::FrameBody, payload)) if walk.page(at, payload) => at += 1,
+            Some((kind @ (Kind::FrameHead | Kind::FrameBody), payload))
+                if walk.page(at, kind, payload) =>
+            {
+                at += 1;
+            }
             // The footer's place: the segment was closed and the end of its frames is certain.
             Some((Kind::Footer | Kind::FooterPointer, _)) => break,
             _ => match next_head(&mut pages, at).await {
@@ -149,8 +153,10 @@ async fn next_head<F: File>(pages: &mut Pages<'_, F>, from: u32) -> Result<(u32,
 struct Walk {
     segment: u32,
     found: Walked,
-    /// Number of the frame being read.
-    frame: Option<u32>,
+    /// Head of the frame being read.
+    frame: Option<FrameHead>,
+    /// Pages were skipped since: frames may be missing before the next one.
+    skipped: bool,
     /// Header bytes collected so far, and where they began.
     header: Vec<u8>,
     began: u64,
@@ -171,6 +177,7 @@ impl Walk {
                 ..Walked::default()
             },
             frame: None,
+            skipped: false,
             header: Vec::with_capacity(record::HEADER),
             began: 0,
             record: None,
@@ -185,14 +192,17 @@ impl Walk {
         self.found
     }
 
-    /// Reads a page's payload; false if it is not the page that must follow.
-    fn page(&mut self, at: u32, payload: &[u8]) -> bool {
+    /// Reads a page's payload; false if it is not the page that must follow. What a page begins
+    /// with says nothing: clients choose the bytes of payloads. The kind that it proves does.
+    fn page(&mut self, at: u32, kind: Kind, payload: &[u8]) -> bool {
         let mut cursor = 0;
-        if let Some(head) = FrameHead::decode(payload).filter(|head| self.begins(head)) {
-            if !self.between_records() {
+        if kind == Kind::FrameHead {
+            let head = FrameHead::decode(payload).filter(|head| self.begins(head));
+            let Some(head) = head.filter(|_| self.between_records()) else {
                 return false;
-            }
-            self.frame = Some(head.number);
+            };
+            self.frame = Some(head);
+            self.skipped = false;
             while let Some((number, _)) = self.uncertain.front()
                 && *number < head.committed
             {
@@ -211,8 +221,12 @@ impl Walk {
         whole
     }
 
+    /// Whether a frame may begin here: the one that follows the last, or a later one where pages
+    /// were skipped.
     fn begins(&self, head: &FrameHead) -> bool {
-        head.segment == self.segment && self.frame.is_none_or(|frame| head.number > frame)
+        let next = self.frame.map_or(0, |frame| frame.number.saturating_add(1));
+        let later = self.skipped && head.number > next;
+        head.segment == self.segment && (later || head.follows(self.frame.as_ref()))
     }
 
     fn between_records(&self) -> bool {
@@ -272,7 +286,7 @@ impl Walk {
     /// Skips from a bad page to the head of a later frame.
     fn hole(&mut self, bad: u32, head_at: u32, head: &FrameHead) {
         let pages = u64::from(head_at - bad);
-        let next = self.frame.map_or(0, |frame| frame + 1);
+        let next = self.frame.map_or(0, |frame| frame.number.saturating_add(1));
         let damaged = if self.padding {
             next
         } else {
@@ -286,6 +300,7 @@ impl Walk {
         self.header.clear();
         self.record = None;
         self.padding = true;
+        self.skipped = true;
     }
 }
 
@@ -344,19 +359,20 @@ impl<'a, F: File> Pages<'a, F> {
         self.window = vec![0; bytes];
         for (page, slot) in (0..).zip(self.window.chunks_exact_mut(PAGE)) {
             match read_page(&self.segment.file, from + page * PAGE_U64).await {
-                Some(read) => slot.copy_from_slice(read.as_ref()),
-                None => self.unreadable += 1,
+                Ok(read) => slot.copy_from_slice(read.as_ref()),
+                Err(_) => self.unreadable += 1,
             }
         }
     }
 }
 
 /// Reads a page, several times if need be: one refusal must not end a log.
-async fn read_page<F: File>(file: &F, at: u64) -> Option<F::Read> {
-    for _ in 0..TRIES {
-        if let Ok(read) = file.read(at, PAGE).await {
-            return Some(read);
+pub async fn read_page<F: File>(file: &F, at: u64) -> std::io::Result<F::Read> {
+    let mut tries = 1;
+    loop {
+        match file.read(at, PAGE).await {
+            Err(_) if tries < TRIES => tries += 1,
+            read => return read,
         }
     }
-    None
 }

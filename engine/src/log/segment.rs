@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::format::{checkpoint::SegmentItem, footer};
+use crate::format::{checkpoint::SegmentItem, footer, page, segment::HEADER_PAGES};
 
 /// Whether records can still be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,9 @@ pub struct Segment<F> {
     pub expiry: Cell<u32>,
     /// Bytes of records (header and payload) that the index points to.
     pub live: Cell<u64>,
+    /// Records that were appended and that the catalog has not heard of: until it has, nothing
+    /// points to them, and the segment may not be freed.
+    pub unsettled: Cell<u32>,
     /// Something in it could not be moved: compaction leaves it alone.
     pub stuck: Cell<bool>,
     /// Bytes of tombstones, which live until what they bury is gone.
@@ -67,6 +70,7 @@ impl<F> Segment<F> {
             end: Cell::new(0),
             expiry: Cell::new(0),
             live: Cell::new(0),
+            unsettled: Cell::new(0),
             stuck: Cell::new(false),
             tombstones: Cell::new(0),
         }
@@ -109,6 +113,12 @@ impl<F> Segment<F> {
         }
     }
 
+    /// Bytes of its frames that compaction would win: dead records and padding.
+    pub fn dead(&self, used: u64) -> u64 {
+        let frames = page::stream_start(HEADER_PAGES);
+        self.end.get().saturating_sub(frames).saturating_sub(used)
+    }
+
     /// Whether every record has expired by `epoch`.
     pub fn expired(&self, epoch: u32) -> bool {
         self.state.get() == State::Closed && self.first.get() != 0 && self.expiry.get() <= epoch
@@ -132,7 +142,9 @@ pub fn free_number(name: &str) -> Option<u32> {
 
 fn number_after(name: &str, prefix: &str) -> Option<u32> {
     let digits = name.strip_prefix(prefix)?;
-    (digits.len() == 10).then(|| digits.parse().ok())?
+    // The last number has none after it: no segment ever gets it.
+    let number = (digits.len() == 10).then(|| digits.parse().ok())?;
+    number.filter(|number| *number != u32::MAX)
 }
 
 /// Path of segment `number` in a shard's directory.

@@ -40,8 +40,12 @@ pub struct Supply<W: World> {
 const FREE_MAX: usize = 4;
 
 /// Recycled files that it keeps where new blobs are refused for want of space: enough to write
-/// tombstones and to compact, and no more, because a refusal looks at the filesystem alone.
+/// tombstones and to compact when a stranger has taken the rest, and no more, because other shards
+/// cannot use them.
 const FREE_WHEN_SHORT: usize = 1;
+
+/// With fewer segments than these before new blobs are refused, space is tight.
+const SPARE: u64 = 4;
 
 impl<W: World> Supply<W> {
     /// A supply for the shard in `dir`, whose next segment is number `next`.
@@ -71,6 +75,11 @@ impl<W: World> Supply<W> {
         self.segment_len
     }
 
+    /// The store whose segments these are.
+    pub fn store(&self) -> [u8; 16] {
+        self.store
+    }
+
     /// Makes sure that `number` is never given again.
     pub fn seen(&self, number: u32) {
         self.next.set(self.next.get().max(number + 1));
@@ -88,10 +97,11 @@ impl<W: World> Supply<W> {
 
     /// A new, empty, durable segment for records that expire by `bucket`.
     pub async fn take(&self, bucket: u32, need: Need) -> Result<Rc<Segment<W::File>>> {
+        self.space.allow(need, self.segment_len).await?;
+        let recycled = self.next_recycled();
         let number = self.next.replace(self.next.get() + 1);
         let path = segment::path(&self.dir, number);
         let disk = self.world.disk();
-        let recycled = self.free.borrow_mut().pop_front();
         let file = match &recycled {
             Some(free) => {
                 disk.rename(free, &path).await.map_err(Error::io(free))?;
@@ -99,12 +109,10 @@ impl<W: World> Supply<W> {
                     .await
                     .map_err(Error::io(&path))?
             }
-            None => {
-                self.space.allow(need, self.segment_len).await?;
-                disk.open(&path, Open::Create)
-                    .await
-                    .map_err(Error::io(&path))?
-            }
+            None => disk
+                .open(&path, Open::Create)
+                .await
+                .map_err(|error| self.space.refusal(&path, error))?,
         };
         match self.prepare(&file, &path, number, bucket).await {
             Ok(segment) => Ok(segment),
@@ -118,6 +126,45 @@ impl<W: World> Supply<W> {
                 Err(error)
             }
         }
+    }
+
+    fn keep_recycled(&self, free: PathBuf) {
+        self.free.borrow_mut().push_back(free);
+        self.space.recycled(self.segment_len);
+    }
+
+    fn next_recycled(&self) -> Option<PathBuf> {
+        let free = self.free.borrow_mut().pop_front()?;
+        self.space.unrecycled(self.segment_len);
+        Some(free)
+    }
+
+    /// Whether space is so short that a new segment for blobs would be refused.
+    pub async fn short(&self) -> Result<bool> {
+        self.space.short(self.segment_len).await
+    }
+
+    /// Whether it will be so after a few segments more.
+    pub async fn tight(&self) -> Result<bool> {
+        self.space.short(SPARE * self.segment_len).await
+    }
+
+    /// Segments that mend could still get.
+    pub async fn files_left(&self) -> Result<u64> {
+        let recycled = u64::try_from(self.free_files()).expect("few");
+        Ok(recycled + self.space.look().await?.free / self.segment_len)
+    }
+
+    /// Gives recycled files beyond those that are kept now back to the filesystem.
+    pub async fn trim(&self) -> Result<()> {
+        let limit = self.free_limit().await?;
+        let disk = self.world.disk();
+        while self.free_files() > limit
+            && let Some(free) = self.next_recycled()
+        {
+            disk.remove(&free).await.map_err(Error::io(&free))?;
+        }
+        Ok(())
     }
 
     /// Gives a new file its blocks, its header and its name, all durable.
@@ -180,7 +227,7 @@ impl<W: World> Supply<W> {
     pub async fn discard(&self, path: &std::path::Path, number: u32, whole: bool) -> Result<()> {
         let disk = self.world.disk();
         let limit = self.free_limit().await?;
-        if !whole || self.free.borrow().len() >= limit {
+        if !whole || self.free_files() >= limit {
             disk.remove(path).await.map_err(Error::io(path))?;
             disk.sync_dir(&self.dir)
                 .await
@@ -193,13 +240,13 @@ impl<W: World> Supply<W> {
         disk.sync_dir(&self.dir)
             .await
             .map_err(Error::io(&self.dir))?;
-        self.free.borrow_mut().push_back(free);
+        self.keep_recycled(free);
         Ok(())
     }
 
     /// How many recycled files may be kept now.
     async fn free_limit(&self) -> Result<usize> {
-        match self.space.short(self.segment_len).await? {
+        match self.short().await? {
             true => Ok(FREE_WHEN_SHORT),
             false => Ok(FREE_MAX),
         }
@@ -208,8 +255,8 @@ impl<W: World> Supply<W> {
     /// Takes a `free-N` file that was found at start.
     pub async fn found_free(&self, path: PathBuf, len: u64) -> Result<()> {
         let limit = self.free_limit().await?;
-        if len == self.segment_len && self.free.borrow().len() < limit {
-            self.free.borrow_mut().push_back(path);
+        if len == self.segment_len && self.free_files() < limit {
+            self.keep_recycled(path);
             return Ok(());
         }
         self.world

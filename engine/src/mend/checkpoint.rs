@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, path::Path, rc::Rc};
 
 use lode_world::{Disk, File, Open, World};
 
+use super::uploads;
 use crate::{
     Error, Result,
     format::{
@@ -45,13 +46,14 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
         path(&shard.dir, number),
     );
     let disk = shard.world.disk();
-    let file = disk
-        .open(&new, Open::Create)
-        .await
-        .map_err(Error::io(&new))?;
+    let file = create(shard, &new).await?;
     let written = write_items(shard, &file).await;
     drop(file);
-    let covered = match written {
+    let named = match written {
+        Ok(covered) => disk.rename(&new, &done).await.map(|()| covered),
+        Err(error) => Err(error),
+    };
+    let covered = match named {
         Ok(covered) => covered,
         Err(error) => {
             if let Err(left) = disk.remove(&new).await {
@@ -60,7 +62,6 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
             return Err(shard.space.refusal(&new, error));
         }
     };
-    disk.rename(&new, &done).await.map_err(Error::io(&new))?;
     disk.sync_dir(&shard.dir)
         .await
         .map_err(Error::io(&shard.dir))?;
@@ -77,6 +78,19 @@ pub(crate) async fn write<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     Ok(())
 }
 
+/// Makes the file of a new checkpoint; one that was left there half written is replaced.
+async fn create<W: World>(shard: &Shard<W>, new: &Path) -> Result<W::File> {
+    let disk = shard.world.disk();
+    let created = match disk.open(new, Open::Create).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            disk.remove(new).await.map_err(Error::io(new))?;
+            disk.open(new, Open::Create).await
+        }
+        created => created,
+    };
+    created.map_err(|error| shard.space.refusal(new, error))
+}
+
 /// Streams every item into the file and syncs it; returns what it covers.
 async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io::Result<u64> {
     let tag = shard.world.random();
@@ -86,7 +100,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
         page: 0,
         encoder: Encoder::default(),
     };
-    let (covered, head, segments, blocks) = {
+    let (covered, head, segments) = {
         let covered = shard.covered();
         let catalog = shard.catalog.borrow();
         let covered = if planted::is(&shard.world, Bug::IndexAheadOfLog) {
@@ -106,11 +120,24 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
             .filter(|segment| segment.state.get() == State::Closed);
         let whole = closed.filter(|segment| segment.last.get() < covered);
         let segments: Vec<_> = whole.map(|segment| Item::Segment(segment.item())).collect();
-        (covered, head, segments, catalog.index.blocks())
+        (covered, head, segments)
     };
     out.encoder.push(&head);
     segments.iter().for_each(|item| out.encoder.push(item));
-    // Blocks that are added while this runs hold records that are replayed.
+    let mut from = 0;
+    while let Some(blob) = uploads::next(shard, from) {
+        let mut group = 0;
+        while uploads::push_group(shard, blob, group, &mut out.encoder) {
+            group += 1;
+            out.flush(PIECE).await?;
+            shard.world.breathe().await;
+        }
+        from = blob + 1;
+        out.flush(PIECE).await?;
+    }
+    // Uploads that became blobs while those were written are in the index by now. Blocks that are
+    // added from here on hold records that are replayed.
+    let blocks = shard.catalog.borrow().index.blocks();
     for block in 0..blocks {
         push_block(shard, block, &mut out.encoder);
         out.flush(PIECE).await?;
@@ -240,6 +267,8 @@ async fn remove<W: World>(
 async fn load_one<W: World>(shard: &Rc<Shard<W>>, path: &Path) -> Option<Covered> {
     let file = shard.world.disk().open(path, Open::Read).await.ok()?;
     let len = file.len().await.ok()?;
+    // It is made of pages: another length is that of a file which is none.
+    len.is_multiple_of(PAGE_U64).then_some(())?;
     let mut decoder = Decoder::default();
     let mut loading = Loading {
         covered: None,
@@ -353,7 +382,12 @@ impl Loading {
                 ));
             }
             Item::Places(places) => self.long.as_mut()?.2.parts.extend(places),
-            Item::End { .. } => {}
+            Item::End { .. } => catalog.drop_complete_uploads(),
+            upload => {
+                self.covered.as_ref()?;
+                drop(catalog);
+                uploads::take(shard, upload)?;
+            }
         }
         Some(())
     }
@@ -391,5 +425,6 @@ fn path(dir: &Path, number: u64) -> std::path::PathBuf {
 }
 
 fn number_of(name: &str) -> Option<u64> {
-    name.strip_prefix("checkpoint-")?.parse().ok()
+    let digits = name.strip_prefix("checkpoint-")?;
+    (digits.len() == 10).then(|| digits.parse().ok())?
 }

@@ -6,15 +6,21 @@
 pub mod checkpoint;
 pub mod reclaim;
 pub mod scrub;
+mod uploads;
 
 use std::{cell::Cell, rc::Rc, time::Duration};
 
 use lode_world::{Queue, World};
 
-use crate::{shard::Shard, wait::Bell};
+use crate::{
+    shard::Shard,
+    wait::{Bell, either},
+};
 
 /// A checkpoint is written after this many segments were closed.
 const CLOSED_PER_CHECKPOINT: u32 = 8;
+/// How often mend looks although nothing changed in its shard.
+const LOOK: Duration = Duration::from_secs(10);
 /// How long mend waits after a change before it looks, so that it looks at many at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,8 +55,18 @@ impl State {
         self.changed.ring();
     }
 
+    /// The last record of a closed segment came into the catalog.
+    pub(crate) fn segment_settled(&self) {
+        self.changed.ring();
+    }
+
     /// Records died.
     pub(crate) fn bytes_died(&self) {
+        self.changed.ring();
+    }
+
+    /// New blobs were refused for want of space.
+    pub(crate) fn space_wanted(&self) {
         self.changed.ring();
     }
 }
@@ -60,7 +76,10 @@ pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
     let mender = Rc::clone(shard);
     shard.world.spawn(Queue::Mend, async move {
         while !mender.stopping.get() {
-            mender.mend.changed.wait().await;
+            // Other shards may have filled the disk meanwhile.
+            let changed = std::pin::pin!(mender.mend.changed.wait());
+            let look = std::pin::pin!(mender.world.sleep(LOOK));
+            either(changed, look).await;
             mender.world.sleep(PAUSE).await;
             if let Err(error) = step(&mender).await {
                 tracing::error!(shard = mender.id, %error, "mend stopped early; it tries again after the next change");
@@ -70,14 +89,26 @@ pub(crate) fn start<W: World>(shard: &Rc<Shard<W>>) {
 }
 
 /// One round: free what can be freed, then a checkpoint if one is due.
-async fn step<W: World>(shard: &Rc<Shard<W>>) -> crate::Result<()> {
+pub(crate) async fn step<W: World>(shard: &Rc<Shard<W>>) -> crate::Result<()> {
     if shard.stopping.get() {
         return Ok(());
     }
-    reclaim::run(shard).await?;
-    if shard.mend.closed.get() >= CLOSED_PER_CHECKPOINT {
-        shard.mend.closed.set(0);
-        checkpoint::write(shard).await?;
+    let freed = reclaim::run(shard).await;
+    let wanted = reclaim::wants_checkpoint(shard).await?;
+    let mend = &shard.mend;
+    let closed = mend.closed.get();
+    if closed >= CLOSED_PER_CHECKPOINT || wanted {
+        let written = checkpoint::write(shard).await;
+        // Where it failed, the next segment that is closed asks again.
+        let settled = match written {
+            Ok(()) => closed,
+            Err(_) => closed.saturating_sub(CLOSED_PER_CHECKPOINT - 1),
+        };
+        mend.closed.set(mend.closed.get() - settled);
+        written?;
     }
-    Ok(())
+    if wanted {
+        mend.space_wanted();
+    }
+    freed
 }

@@ -4,6 +4,11 @@
 //! until the copies are durable, and only then gives the old file back. A record that cannot be
 //! read keeps its segment: nothing that might be repaired is thrown away.
 //!
+//! When space is tight the bar is lower: a segment is compacted for a sixteenth of its length, the
+//! one that costs least first, as long as its copies certainly have room. When blobs are refused,
+//! what was made ready for later is given back, and so are lanes that are idle or hold dead
+//! records: closed, they are cut to what they hold, and count as well.
+//!
 //! A root is held while its record or tombstone is copied, so no put or delete of it can fall
 //! between the look and the copy; the copy's sequence number then tells the truth to a replay.
 
@@ -15,11 +20,12 @@ use lode_world::{Queue, World};
 use crate::{
     Error, Result,
     format::{
-        footer::Entry,
+        footer::{self, Entry},
         record::{Kind, MOVED},
     },
     index::Place,
     log::{
+        lane::Lane,
         read::{self, Verify},
         replay,
         segment::{Segment, State},
@@ -36,33 +42,101 @@ const LIVE_PERCENT: u64 = 50;
 const SHORT_MAX: usize = 8;
 /// Bytes of records that are copied at the same time.
 const MOVE_WINDOW: u64 = 8 << 20;
+/// Bytes of a record in a footer.
+const FOOTER_ENTRY: u64 = 80;
+const _: () = assert!(footer::ENTRY == 80);
 /// A segment counts as short below this share of a whole one.
 const SHORT_SHARE: u64 = 4;
+
+/// When space is tight this share of a whole segment is worth a compaction: 1 in so many.
+const GAIN_SHARE: u64 = 16;
 
 /// Frees what can be freed.
 pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     let _turn = shard.mend.busy.lock(()).await;
     let epoch = shard.epoch.get();
-    let expired: Vec<_> = pick(shard, |segment| {
+    // Nobody puts records of these terms any more.
+    let over = |bucket: u32| bucket != 0 && bucket <= epoch;
+    shard.end_lanes(|lane| over(lane.segment().bucket)).await;
+    let unused = |bucket: u32| over(bucket) || !shard.has_lane(bucket);
+    shard.drop_ready(unused).await?;
+    free_expired(shard).await?;
+    if shard.supply.short().await? {
+        give_back(shard).await?;
+    }
+    loop {
+        let tight = shard.supply.tight().await?;
+        let Some(number) = next_candidate(shard, tight) else {
+            return Ok(());
+        };
+        if shard.stopping.get() || !compact(shard, number, tight).await? {
+            return Ok(());
+        }
+    }
+}
+
+/// Gives back what the shard has for later.
+async fn give_back<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
+    shard.drop_ready(|_| true).await?;
+    shard.supply.trim().await?;
+    // A lane that is closed without a file for another one leaves no place for tombstones.
+    if shard.supply.files_left().await? == 0 {
+        return Ok(());
+    }
+    let (least, kept) = (least_gain(shard), Kept::now(shard));
+    let dead = |lane: &Lane<W>| lane.segment().dead(kept.of(lane.segment()));
+    shard
+        .end_lanes(|lane| lane.idle() || dead(lane) >= least)
+        .await;
+    Ok(())
+}
+
+/// Frees segments whose every record has expired.
+async fn free_expired<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
+    let epoch = shard.epoch.get();
+    let expired = pick(shard, |segment| {
         segment.expired(epoch) && segment.live.get() == 0
     });
     for number in expired {
         free(shard, number).await?;
     }
-    while let Some(number) = next_candidate(shard) {
-        if shard.stopping.get() || !compact(shard, number).await? {
-            break;
-        }
-    }
     Ok(())
 }
 
+/// Whether space is tight, and a new checkpoint would let many tombstones go: those that may be
+/// all that keeps the blobs of the newest one away.
+pub(crate) async fn wants_checkpoint<W: World>(shard: &Rc<Shard<W>>) -> Result<bool> {
+    if !shard.supply.tight().await? {
+        return Ok(false);
+    }
+    let (covered, coverable) = (shard.mend.covered.get(), shard.covered());
+    let catalog = shard.catalog.borrow();
+    let young = catalog.segments.values().filter(|segment| {
+        let last = segment.last.get();
+        covered != 0 && covered <= last && last < coverable
+    });
+    let tombstones: u64 = young.map(|segment| segment.tombstones.get()).sum();
+    Ok(tombstones >= least_gain(shard))
+}
+
+fn least_gain<W: World>(shard: &Shard<W>) -> u64 {
+    shard.supply.segment_len() / GAIN_SHARE
+}
+
+fn segment_of<W: World>(shard: &Shard<W>, number: u32) -> Option<Rc<Segment<W::File>>> {
+    shard.segment(Place {
+        segment: number,
+        at: 0,
+    })
+}
+
+/// Closed segments, all of whose records the catalog knows.
 fn pick<W: World>(shard: &Shard<W>, wanted: impl Fn(&Segment<W::File>) -> bool) -> Vec<u32> {
     let catalog = shard.catalog.borrow();
     let closed = catalog
         .segments
         .values()
-        .filter(|segment| segment.state.get() == State::Closed);
+        .filter(|segment| segment.state.get() == State::Closed && segment.unsettled.get() == 0);
     closed
         .filter(|segment| wanted(segment))
         .map(|segment| segment.number)
@@ -70,11 +144,18 @@ fn pick<W: World>(shard: &Shard<W>, wanted: impl Fn(&Segment<W::File>) -> bool) 
 }
 
 /// The segment that costs least to free, if one is worth it.
-fn next_candidate<W: World>(shard: &Shard<W>) -> Option<u32> {
+fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
     let whole = shard.supply.segment_len();
+    let least = match tight {
+        true => least_gain(shard),
+        false => u64::MAX,
+    };
     let short = |segment: &Segment<W::File>| segment.file_len.get() < whole / SHORT_SHARE;
+    let kept = Kept::now(shard);
     let worth = |segment: &Segment<W::File>| {
-        !segment.stuck.get() && used(segment) * 100 < segment.file_len.get() * LIVE_PERCENT
+        let used = kept.of(segment);
+        let sparse = used * 100 < segment.file_len.get() * LIVE_PERCENT;
+        !segment.stuck.get() && (sparse || segment.dead(used) >= least)
     };
     let shorts = pick(shard, |segment| short(segment) && !segment.stuck.get());
     let candidates = match pick(shard, worth) {
@@ -84,25 +165,75 @@ fn next_candidate<W: World>(shard: &Shard<W>) -> Option<u32> {
     let catalog = shard.catalog.borrow();
     candidates
         .into_iter()
-        .min_by_key(|number| used(&catalog.segments[number]))
+        .min_by_key(|number| kept.of(&catalog.segments[number]))
 }
 
-fn used<F>(segment: &Segment<F>) -> u64 {
-    segment.live.get() + segment.tombstones.get()
+/// What has to be kept of a segment that is freed: live records, and tombstones for which there
+/// may be something older.
+struct Kept {
+    /// First sequence number of the oldest segment, with its number, and of the next one.
+    oldest: (u64, u32),
+    second: u64,
+    /// The newest checkpoint covers the records below this number; 0 without one.
+    covered: u64,
 }
 
-/// Copies what lives in a segment and frees it; false if something kept it.
-async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
-    let Some(segment) = shard.segment(Place {
-        segment: number,
-        at: 0,
-    }) else {
+impl Kept {
+    fn now<W: World>(shard: &Shard<W>) -> Kept {
+        let catalog = shard.catalog.borrow();
+        let segments = catalog.segments.values();
+        let mut firsts: Vec<(u64, u32)> = segments
+            .map(|segment| (segment.first.get(), segment.number))
+            .filter(|(first, _)| *first != 0)
+            .collect();
+        firsts.sort_unstable();
+        let nth = |index: usize| firsts.get(index).copied().unwrap_or((u64::MAX, 0));
+        Kept {
+            oldest: nth(0),
+            second: nth(1).0,
+            covered: shard.mend.covered.get(),
+        }
+    }
+
+    /// Bytes to be kept of a segment.
+    fn of<F>(&self, segment: &Segment<F>) -> u64 {
+        let other = match segment.number == self.oldest.1 {
+            true => self.second,
+            false => self.oldest.0,
+        };
+        let last = segment.last.get();
+        let needless = other > last && (self.covered == 0 || last < self.covered);
+        let tombstones = if needless {
+            0
+        } else {
+            segment.tombstones.get()
+        };
+        segment.live.get() + tombstones
+    }
+}
+
+/// Copies what lives in a segment and frees it; false if there is no use in going on.
+pub(crate) async fn compact<W: World>(
+    shard: &Rc<Shard<W>>,
+    number: u32,
+    tight: bool,
+) -> Result<bool> {
+    let Some(segment) = segment_of(shard, number) else {
         return Ok(false);
     };
     let entries = match replay::footer(&shard.world, &segment).await {
         Some(footer) => footer.entries,
         None => replay::walk(&segment).await.entries,
     };
+    let tombstones = entries.iter().filter(|entry| is_tombstone(entry));
+    let tombstones = tombstones.map(|entry| entry.header.total_len()).sum();
+    if segment.tombstones.replace(tombstones) < tombstones {
+        // A checkpoint does not remember them: with them it may not be the best one any more.
+        return Ok(true);
+    }
+    if tight && !has_room(shard, &segment, &entries).await? {
+        return Ok(false);
+    }
     let moved = move_all(shard, &segment, &entries).await?;
     if shard.stopping.get() {
         return Ok(false);
@@ -116,6 +247,22 @@ async fn compact<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<bool> {
     drop(segment);
     free(shard, number).await?;
     Ok(moved.tombstones < entries.len())
+}
+
+/// Whether everything that lives in a segment can certainly be copied.
+async fn has_room<W: World>(
+    shard: &Rc<Shard<W>>,
+    segment: &Segment<W::File>,
+    entries: &[Entry],
+) -> Result<bool> {
+    let lives = |entry: &&Entry| is_tombstone(entry) || shard.points_to(entry, segment.number);
+    let lengths = entries.iter().filter(lives);
+    let lengths = lengths.map(|entry| entry.header.total_len() + FOOTER_ENTRY);
+    Ok(lengths.sum::<u64>() <= shard.mend_room(entries.len()).await?)
+}
+
+fn is_tombstone(entry: &Entry) -> bool {
+    matches!(entry.header.kind, Kind::Delete | Kind::Abandon)
 }
 
 /// What was copied out of a segment.
@@ -134,7 +281,7 @@ async fn move_all<W: World>(
     let window = Credit::new(MOVE_WINDOW);
     let moved = Rc::new(RefCell::new(Moved::default()));
     for entry in entries {
-        let tombstone = matches!(entry.header.kind, Kind::Delete | Kind::Abandon);
+        let tombstone = is_tombstone(entry);
         if !tombstone && !shard.points_to(entry, segment.number) {
             continue;
         }

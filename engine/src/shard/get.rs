@@ -65,20 +65,12 @@ impl<W: World> Shard<W> {
                 size,
             });
         }
-        let whole = range == (0..wanted.len);
-        let read = loop {
-            let wanted = self.chunk_of(&root, chunk);
-            let Some(wanted) = wanted else {
+        let bytes = loop {
+            let Some(wanted) = self.chunk_of(&root, chunk) else {
                 return Ok(None);
             };
-            let result = if whole {
-                let record = self.record(wanted, &root, self.verify).await;
-                record.map(|(_, payload)| payload)
-            } else {
-                self.part_of(wanted, &range).await
-            };
-            match result {
-                Ok(payload) => break payload,
+            match self.verified(wanted, &root, &range).await {
+                Ok(bytes) => break bytes,
                 // Compaction may have moved the record while it was read.
                 Err(_)
                     if self
@@ -92,7 +84,31 @@ impl<W: World> Shard<W> {
             &self.count.read_bytes,
             u64::try_from(range.len()).expect("64-bit"),
         );
-        Ok(Some(read.share()))
+        Ok(Some(bytes))
+    }
+
+    /// Bytes `range` of a record's payload. Where a page does not prove itself the whole payload is
+    /// hashed: damage beside the bytes, in a page's trailer, costs time and no blob.
+    async fn verified(
+        &self,
+        wanted: Wanted,
+        root: &Root,
+        range: &Range<usize>,
+    ) -> std::result::Result<Bytes, ReadError> {
+        let read = if *range == (0..wanted.len) {
+            let record = self.record(wanted, root, self.verify).await;
+            record.map(|(_, payload)| payload)
+        } else {
+            self.part_of(wanted, range).await
+        };
+        match read {
+            Ok(payload) => Ok(payload.share()),
+            Err(ReadError::Damaged(_)) => {
+                let (_, payload) = self.record(wanted, root, Verify::Hash).await?;
+                Ok(payload.share().slice(range.clone()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The record of a chunk.
@@ -187,18 +203,21 @@ impl<W: World> Shard<W> {
         root: Root,
         chunk: u64,
     ) -> Result<Option<ChunkProof>> {
-        let Some(info) = self.stat(root) else {
-            return Ok(None);
-        };
-        let shape = BlobShape::new(info.size).map_err(|_| Error::Empty)?;
-        let out = |_| Error::OutOfRange {
-            start: chunk,
-            end: chunk + 1,
-            size: shape.chunks(),
-        };
-        let plan = ProofPlan::new(shape, chunk).map_err(out)?;
-        let Some(roots) = self.roots_of(root, &plan).await? else {
-            return Ok(None);
+        let (plan, roots) = loop {
+            let Some(info) = self.stat(root) else {
+                return Ok(None);
+            };
+            let shape = BlobShape::new(info.size).map_err(|_| Error::Empty)?;
+            let out = |_| Error::OutOfRange {
+                start: chunk,
+                end: chunk + 1,
+                size: shape.chunks(),
+            };
+            let plan = ProofPlan::new(shape, chunk).map_err(out)?;
+            // None: the blob went away, or came back with another size.
+            if let Some(roots) = self.roots_of(&info, &plan).await? {
+                break (plan, roots);
+            }
         };
         let proof = plan.prove(|run| roots.of(run).ok_or(()));
         match proof {
@@ -211,40 +230,62 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// Every stored root that a proof needs.
-    async fn roots_of(&self, root: Root, plan: &ProofPlan) -> Result<Option<Roots>> {
-        let (wanted, groups) = {
-            let catalog = self.catalog.borrow();
-            match catalog.index.get(&root) {
-                None => return Ok(None),
-                Some(Found::Single { .. }) => {
-                    return Ok(Some(Roots {
-                        top: vec![root],
-                        ..Roots::default()
-                    }));
-                }
-                Some(Found::Long { long, .. }) => (manifest_of(long), groups_for(long, plan)),
+    /// Every stored root that a proof needs; none if the blob is not here any more.
+    async fn roots_of(&self, info: &BlobInfo, plan: &ProofPlan) -> Result<Option<Roots>> {
+        loop {
+            let Some(sources) = self.sources(info, plan) else {
+                return Ok(None);
+            };
+            match self.read_roots(info.root, &sources).await {
+                Ok(roots) => return Ok(Some(roots)),
+                // Compaction may have moved the records while they were read.
+                Err(_) if self.sources(info, plan).as_ref() != Some(&sources) => {}
+                Err((error, chunk)) => return Err(self.fault(error, info.root, chunk)),
             }
+        }
+    }
+
+    /// Where the roots that a proof needs are now; none if the blob is not here as it was.
+    fn sources(&self, info: &BlobInfo, plan: &ProofPlan) -> Option<Sources> {
+        if self.stat(info.root)?.size != info.size {
+            return None;
+        }
+        match self.catalog.borrow().index.get(&info.root)? {
+            Found::Single { .. } => Some(Sources::Root),
+            Found::Long { long, .. } => Some(Sources::Records {
+                manifest: manifest_of(long),
+                groups: groups_for(long, plan),
+            }),
+        }
+    }
+
+    /// Reads the roots; an error tells the first chunk that it concerns.
+    async fn read_roots(
+        &self,
+        root: Root,
+        sources: &Sources,
+    ) -> std::result::Result<Roots, (ReadError, u64)> {
+        let Sources::Records { manifest, groups } = sources else {
+            return Ok(Roots {
+                top: vec![root],
+                ..Roots::default()
+            });
         };
-        let (_, payload) = self
-            .record(wanted, &root, Verify::Hash)
-            .await
-            .map_err(|error| self.fault(error, root, 0))?;
-        let grouped = manifest::groups(wanted.detail) > 0;
+        let read = self.record(*manifest, &root, Verify::Hash).await;
+        let (_, payload) = read.map_err(|error| (error, 0))?;
         let mut roots = Roots {
             top: manifest::decode(payload.bytes()),
-            grouped,
+            grouped: manifest::groups(manifest.detail) > 0,
             groups: Vec::new(),
         };
         for wanted in groups {
-            let read = self.record(wanted, &root, Verify::Hash).await;
-            let (_, payload) =
-                read.map_err(|error| self.fault(error, root, wanted.detail * GROUP))?;
+            let read = self.record(*wanted, &root, Verify::Hash).await;
+            let (_, payload) = read.map_err(|error| (error, wanted.detail * GROUP))?;
             roots
                 .groups
                 .push((wanted.detail, manifest::decode(payload.bytes())));
         }
-        Ok(Some(roots))
+        Ok(roots)
     }
 }
 
@@ -293,6 +334,18 @@ fn groups_for(long: &Long, plan: &ProofPlan) -> Vec<Wanted> {
         .into_iter()
         .map(|group| group_of(long, group))
         .collect()
+}
+
+/// Where the roots that a proof needs are.
+#[derive(Debug, PartialEq, Eq)]
+enum Sources {
+    /// A blob of one chunk: its root is all there is.
+    Root,
+    /// A longer blob's records.
+    Records {
+        manifest: Wanted,
+        groups: Vec<Wanted>,
+    },
 }
 
 /// Stored roots of a blob.

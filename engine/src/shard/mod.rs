@@ -31,19 +31,19 @@ use lode_world::{Queue, World};
 use crate::{
     Error, Result, Root,
     catalog::Catalog,
-    format::{footer, record},
+    format::{footer, record, segment::HEADER_PAGES},
     index::Place,
     log::{
         close,
-        lane::{Counters, Lane},
-        read::Verify,
-        segment::Segment,
+        lane::{self, Counters, Lane},
+        read::{PAGE_U64, Verify},
+        segment::{Segment, State},
         supply::Supply,
     },
     planted::{self, Bug},
     space::{Need, Space},
     stats::Stats,
-    wait::{Bell, Credit, KeyLock, before_work},
+    wait::{Bell, Credit, KeyLock, Latch, before_work},
 };
 
 /// How long a record waits for credit before its put is refused as busy.
@@ -51,6 +51,8 @@ pub const CREDIT_WAIT: Duration = Duration::from_secs(20);
 /// A lane's next segment is made when this much of the present one is filled, so that no put
 /// waits for it.
 const PREPARE_AT_PERCENT: u64 = 75;
+/// The bucket of records that never expire.
+const FOR_EVER: u32 = 0;
 /// Lanes that are open at a time; beyond it the one that was opened first is closed.
 const LANES_MAX: usize = 8;
 
@@ -137,15 +139,34 @@ impl Draft {
     }
 }
 
-/// A sequence number in use: checkpoints cover only what is below all of these.
+/// A sequence number in use: checkpoints cover only what is below all of these, and the segments
+/// that they are in are not freed.
 pub(crate) struct Unsettled<W: World> {
     shard: Rc<Shard<W>>,
+    segment: Rc<Segment<W::File>>,
     sequence: u64,
+}
+
+impl<W: World> Unsettled<W> {
+    fn new(shard: &Rc<Shard<W>>, segment: &Rc<Segment<W::File>>, sequence: u64) -> Self {
+        shard.unsettled.borrow_mut().insert(sequence);
+        segment.unsettled.set(segment.unsettled.get() + 1);
+        Unsettled {
+            shard: Rc::clone(shard),
+            segment: Rc::clone(segment),
+            sequence,
+        }
+    }
 }
 
 impl<W: World> Drop for Unsettled<W> {
     fn drop(&mut self) {
         self.shard.unsettled.borrow_mut().remove(&self.sequence);
+        let left = self.segment.unsettled.get() - 1;
+        self.segment.unsettled.set(left);
+        if left == 0 && self.segment.state.get() == State::Closed {
+            self.shard.mend.segment_settled();
+        }
     }
 }
 
@@ -186,14 +207,16 @@ impl<W: World> Shard<W> {
             .credit(u64::try_from(record::HEADER + len).expect("64-bit"))
             .await?;
         before_work(&self.world, len).await;
-        let lane = self.lane(self.bucket(draft.expiry), len, need).await?;
+        let bucket = self.bucket(draft.expiry);
+        let bucket = match need {
+            Need::Blob => bucket,
+            Need::Mend => self.mend_bucket(bucket, len).await?,
+        };
+        let lane = self.lane(bucket, len, need).await?;
         // From here to the lane's frame there is no await: sequence order is log order per lane.
         let sequence = self.next_sequence();
         let header = draft.header(sequence);
-        let unsettled = Unsettled {
-            shard: Rc::clone(self),
-            sequence,
-        };
+        let unsettled = Unsettled::new(self, lane.segment(), sequence);
         let appended = lane.append(&header, &draft.payload, Some(permit));
         drop(draft);
         self.prepare_next(&lane);
@@ -215,22 +238,17 @@ impl<W: World> Shard<W> {
         }
     }
 
-    fn next_sequence(self: &Rc<Self>) -> u64 {
+    fn next_sequence(&self) -> u64 {
         let mut catalog = self.catalog.borrow_mut();
         let sequence = catalog.next_sequence;
         catalog.next_sequence += 1;
-        self.unsettled.borrow_mut().insert(sequence);
         sequence
     }
 
-    /// Every record below this number is in the catalog, and none of them belongs to an upload
-    /// that is not complete.
+    /// Every record below this number is in the catalog.
     pub(crate) fn covered(&self) -> u64 {
-        let catalog = self.catalog.borrow();
         let unsettled = self.unsettled.borrow().first().copied();
-        let uploads = catalog.uploads.values().map(|upload| upload.first).min();
-        let covered = unsettled.into_iter().chain(uploads).min();
-        covered.unwrap_or(catalog.next_sequence)
+        unsettled.unwrap_or_else(|| self.catalog.borrow().next_sequence)
     }
 
     /// A number for a new blob or upload.
@@ -256,13 +274,35 @@ impl<W: World> Shard<W> {
         }
     }
 
-    /// The bucket of an expiry epoch: few buckets, each at most a quarter longer than asked for.
+    /// The bucket of an expiry epoch: few of them, each less than half as long again as what is left
+    /// until the epoch.
     fn bucket(&self, expiry: u32) -> u32 {
         let Some(left) = expiry.checked_sub(self.epoch.get()).filter(|_| expiry != 0) else {
             return expiry;
         };
         let step = (left.max(1).next_power_of_two() / 4).max(1);
         expiry.checked_next_multiple_of(step).unwrap_or(expiry)
+    }
+
+    /// The bucket for a record that helps to free space. When space is short no segment is opened
+    /// for each term: what has no open lane goes with the records that never expire.
+    async fn mend_bucket(&self, bucket: u32, len: usize) -> Result<u32> {
+        let has_segment =
+            self.open_lane(bucket, len).is_some() || self.ready.borrow().contains_key(&bucket);
+        match !has_segment && self.supply.short().await? {
+            true => Ok(FOR_EVER),
+            false => Ok(bucket),
+        }
+    }
+
+    /// Bytes of `records` records that mend can write at least.
+    pub(crate) async fn mend_room(&self, records: usize) -> Result<u64> {
+        let files = self.supply.files_left().await?;
+        let headers = u64::from(HEADER_PAGES) * PAGE_U64;
+        let each = lane::room_after(self.supply.segment_len(), headers);
+        let lanes = self.lanes.borrow();
+        let open = lanes.get(&FOR_EVER).map_or(0, |lane| lane.room(records));
+        Ok(open + files * each)
     }
 
     /// A lane of the bucket that has room for a payload of `len` bytes.
@@ -281,7 +321,13 @@ impl<W: World> Shard<W> {
             let ready = self.ready.borrow_mut().remove(&bucket);
             let segment = match ready {
                 Some(segment) => segment,
-                None => self.supply.take(bucket, need).await?,
+                None => {
+                    let taken = self.supply.take(bucket, need).await;
+                    if taken.is_err() && need == Need::Blob {
+                        self.mend.space_wanted();
+                    }
+                    taken?
+                }
             };
             self.catalog
                 .borrow_mut()
@@ -289,7 +335,9 @@ impl<W: World> Shard<W> {
                 .insert(segment.number, Rc::clone(&segment));
             let lane = Lane::start(self.world.clone(), segment, Rc::clone(&self.counters));
             let before = self.lanes.borrow_mut().insert(bucket, lane);
-            self.end_lane(before);
+            before
+                .into_iter()
+                .for_each(|lane| drop(self.end_lane(lane)));
             self.limit_lanes(bucket);
         }
     }
@@ -314,21 +362,37 @@ impl<W: World> Shard<W> {
         };
         if let Some(bucket) = oldest {
             let lane = self.lanes.borrow_mut().remove(&bucket);
-            self.end_lane(lane);
+            lane.into_iter().for_each(|lane| drop(self.end_lane(lane)));
         }
     }
 
-    /// Closes a lane's segment in the background.
-    fn end_lane(self: &Rc<Self>, lane: Option<Rc<Lane<W>>>) {
-        let Some(lane) = lane else { return };
+    /// Closes a lane's segment in the background; the latch opens when that is over.
+    fn end_lane(self: &Rc<Self>, lane: Rc<Lane<W>>) -> Latch<()> {
         self.closing.set(self.closing.get() + 1);
-        let shard = Rc::clone(self);
+        let (shard, over) = (Rc::clone(self), Latch::new());
+        let done = over.clone();
         self.world.spawn(Queue::Ingest, async move {
             shard.close_lane(&lane).await;
             shard.closing.set(shard.closing.get() - 1);
             shard.closed.ring();
             shard.mend.segment_closed();
+            done.set(());
         });
+        over
+    }
+
+    /// Closes the lanes that `over` picks, and waits until that is over.
+    pub(crate) async fn end_lanes(self: &Rc<Self>, over: impl Fn(&Lane<W>) -> bool) {
+        let ended: Vec<_> = self
+            .lanes
+            .borrow_mut()
+            .extract_if(.., |_, lane| over(lane))
+            .map(|(_, lane)| lane)
+            .collect();
+        let closing: Vec<_> = ended.into_iter().map(|lane| self.end_lane(lane)).collect();
+        for closed in closing {
+            closed.wait().await;
+        }
     }
 
     /// Writes the footer of a lane's segment. A segment that cannot be closed is served as it is
@@ -343,7 +407,7 @@ impl<W: World> Shard<W> {
             Err(error) => Err(error),
         };
         if let Err(error) = closed {
-            segment.state.set(crate::log::segment::State::Failed);
+            segment.state.set(State::Failed);
             tracing::error!(segment = %segment.path.display(), %error, "segment stays without a footer");
         }
     }
@@ -362,8 +426,9 @@ impl<W: World> Shard<W> {
             // A refusal is told to the put that needs the segment, when there is one.
             let segment = shard.supply.take(bucket, Need::Blob).await;
             shard.preparing.borrow_mut().remove(&bucket);
-            if let Ok(segment) = segment {
-                shard.ready.borrow_mut().insert(bucket, segment);
+            match segment {
+                Ok(segment) => drop(shard.ready.borrow_mut().insert(bucket, segment)),
+                Err(_) => shard.mend.space_wanted(),
             }
         });
     }
@@ -372,17 +437,27 @@ impl<W: World> Shard<W> {
     pub(crate) async fn close_lanes(self: &Rc<Self>) {
         let lanes = std::mem::take(&mut *self.lanes.borrow_mut());
         for lane in lanes.into_values() {
-            self.end_lane(Some(lane));
+            drop(self.end_lane(lane));
         }
         while self.closing.get() > 0 {
             self.closed.wait().await;
         }
     }
 
-    /// Gives back the segments that were prepared and not needed.
-    pub(crate) async fn drop_ready(&self) -> Result<()> {
-        let ready = std::mem::take(&mut *self.ready.borrow_mut());
-        for segment in ready.into_values() {
+    /// Whether a bucket has an open lane.
+    pub(crate) fn has_lane(&self, bucket: u32) -> bool {
+        self.lanes.borrow().contains_key(&bucket)
+    }
+
+    /// Gives back the segments that were prepared for the buckets that `over` picks.
+    pub(crate) async fn drop_ready(&self, over: impl Fn(u32) -> bool) -> Result<()> {
+        let dropped: Vec<_> = self
+            .ready
+            .borrow_mut()
+            .extract_if(.., |bucket, _| over(*bucket))
+            .map(|(_, segment)| segment)
+            .collect();
+        for segment in dropped {
             if let Some(segment) = Rc::into_inner(segment) {
                 self.supply.give_back(segment).await?;
             }
@@ -459,3 +534,6 @@ impl<W: World> Shard<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

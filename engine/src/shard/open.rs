@@ -36,7 +36,7 @@ use crate::{
         close,
         lane::Counters,
         read::{self, PAGE_U64, Verify},
-        replay::{self, Walked},
+        replay::{self, Walked, read_page},
         segment::{self, Segment, State},
         supply::{Supply, write_pages},
     },
@@ -212,22 +212,39 @@ impl<W: World> Shard<W> {
         number: u32,
         len: u64,
     ) -> Result<Option<Segment<W::File>>> {
-        let pages = (len / 4096).min(u64::from(HEADER_PAGES) + 1);
-        if pages <= u64::from(HEADER_PAGES) {
+        let pages = u64::from(HEADER_PAGES) + 1;
+        if len / PAGE_U64 < pages {
             return Ok(None);
         }
-        let head_len = usize::try_from(pages).expect("three") * PAGE;
-        let bytes = file.read(0, head_len).await.map_err(Error::io(path))?;
-        let head = SegmentHead::decode(bytes.as_ref());
-        let (tag, bucket) = match head {
-            Some(head) if head.segment == number && head.shard == self.id => {
-                (head.tag, head.bucket)
+        // One by one: a page that the disk refuses must not take the other copy with it.
+        let mut bytes = Vec::with_capacity(usize::try_from(pages).expect("three") * PAGE);
+        let mut refused = None;
+        for page in 0..pages {
+            match read_page(file, page * PAGE_U64).await {
+                Ok(read) => bytes.extend_from_slice(read.as_ref()),
+                Err(error) => {
+                    bytes.extend_from_slice(&[0; PAGE]);
+                    refused = Some(error);
+                }
             }
+        }
+        let (tag, bucket) = match SegmentHead::decode(&bytes) {
+            Some(head) if head.shard != self.id || head.store != self.supply.store() => {
+                return Err(Error::Format {
+                    path: path.display().to_string(),
+                    why: "the segment belongs to another store or shard; move it back to where it \
+                          came from"
+                        .to_owned(),
+                });
+            }
+            Some(head) if head.segment == number => (head.tag, head.bucket),
             // Taken from the free files, and the crash came before its new header.
             Some(_) => return Ok(None),
-            None => match tag_of_first_frame(&bytes.as_ref()[2 * PAGE..], number) {
-                Some(tag) => (tag, 0),
-                None => return Ok(None),
+            None => match (tag_of_first_frame(&bytes[2 * PAGE..], number), refused) {
+                (Some(tag), _) => (tag, 0),
+                // What cannot be read may hold records: it is not thrown away.
+                (None, Some(error)) => return Err(Error::io(path)(error)),
+                (None, None) => return Ok(None),
             },
         };
         Ok(Some(Segment::new(
@@ -427,6 +444,7 @@ impl<W: World> Shard<W> {
         }
         let mut catalog = self.catalog.borrow_mut();
         catalog.replaying = false;
+        catalog.prune_uploads();
         let undeclared = catalog
             .uploads
             .iter()
@@ -473,7 +491,7 @@ impl<W: World> Shard<W> {
     pub(crate) async fn close(self: Rc<Self>) -> Result<()> {
         self.stopping.set(true);
         self.close_lanes().await;
-        self.drop_ready().await?;
+        self.drop_ready(|_| true).await?;
         checkpoint::write(&self).await
     }
 }

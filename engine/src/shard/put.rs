@@ -21,7 +21,7 @@ impl<W: World> Shard<W> {
         payload: Bytes,
         expiry: u32,
     ) -> Result<Stored> {
-        self.admit(expiry)?;
+        self.admit(expiry).await?;
         let size = u64::try_from(payload.len()).expect("64-bit");
         // While the root is held nobody else puts or deletes it: what the log says last is true.
         let _held = self.roots.lock(root).await;
@@ -49,7 +49,7 @@ impl<W: World> Shard<W> {
     }
 
     /// Refuses new bytes while the shard stops, the disk is full, or they are expired already.
-    pub(crate) fn admit(&self, expiry: u32) -> Result<()> {
+    pub(crate) async fn admit(&self, expiry: u32) -> Result<()> {
         if self.stopping.get() {
             return Err(Error::Closing);
         }
@@ -57,7 +57,10 @@ impl<W: World> Shard<W> {
         if expiry != 0 && expiry <= now {
             return Err(Error::Expired { expiry, now });
         }
-        self.space.admit()
+        self.space
+            .admit()
+            .await
+            .inspect_err(|_| self.mend.space_wanted())
     }
 
     /// The answer to a put of a blob that is here for at least as long as asked; an error if its
@@ -87,11 +90,9 @@ impl<W: World> Shard<W> {
     /// The longer of two terms: the one asked for, and that of a blob whose delete failed. A
     /// tombstone lasts as long as the blob, and has to outlast every record of it.
     pub(crate) fn longest(&self, root: &Root, expiry: u32) -> u32 {
-        match self.catalog.borrow().index.get(root) {
-            Some(found) if found.expiry() == 0 || expiry == 0 => 0,
-            Some(found) => expiry.max(found.expiry()),
-            None => expiry,
-        }
+        let catalog = self.catalog.borrow();
+        let found = catalog.index.get(root);
+        found.map_or(expiry, |found| store::longest(found.expiry(), expiry))
     }
 
     /// The blob, if it is here for at least as long as asked.

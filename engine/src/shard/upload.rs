@@ -20,7 +20,7 @@ use crate::{
     },
     mesh::{Lease, Release},
     space::Need,
-    store::{self, Stored, UploadInfo},
+    store::{self, Stored, UploadInfo, longest},
     wait::KeyGuard,
 };
 
@@ -67,7 +67,7 @@ pub(crate) struct PartHead {
 impl<W: World> Shard<W> {
     /// Begins an upload of unknown root.
     pub(crate) async fn begin(self: Rc<Self>, expiry: u32, to: Sender<Release>) -> Result<Lease> {
-        self.admit(expiry)?;
+        self.admit(expiry).await?;
         let blob = self.next_blob();
         self.sessions.borrow_mut().insert(blob, Session::default());
         Ok(Lease::new(self.id, blob, to))
@@ -85,7 +85,7 @@ impl<W: World> Shard<W> {
             Rc::clone(&self).drop_idle(root).await;
             return Ok(Begun::Stored(stored));
         }
-        self.admit(expiry)?;
+        self.admit(expiry).await?;
         let writer = self.writer(root).await?;
         let known = self.catalog.borrow().declared.get(&root).copied();
         let blob = match known {
@@ -296,7 +296,7 @@ impl<W: World> Shard<W> {
                 if let Error::WriteFailed { .. } = error
                     && let Some(upload) = self.catalog.borrow_mut().uploads.get_mut(&blob)
                 {
-                    upload.doubt = true;
+                    upload.doubt = Some(expiry);
                 }
                 return Err(error);
             }
@@ -309,19 +309,17 @@ impl<W: World> Shard<W> {
         })
     }
 
-    /// The longer of two terms: the one asked for, and the one that the upload was begun with. What
-    /// began it would outlast a manifest of a shorter term, and look like an upload again.
+    /// The longest of the terms asked for: now, when the upload was begun, and when its manifest
+    /// could not be written. What began it would outlast a manifest of a shorter term, and look
+    /// like an upload again; and a tombstone, which lasts as long as the blob, has to outlast every
+    /// record of it.
     fn longest_declared(&self, blob: u64, expiry: u32) -> u32 {
         let catalog = self.catalog.borrow();
-        let declared = catalog
-            .uploads
-            .get(&blob)
-            .and_then(|upload| upload.declared);
-        match declared {
-            Some(declared) if declared.expiry == 0 || expiry == 0 => 0,
-            Some(declared) => expiry.max(declared.expiry),
-            None => expiry,
-        }
+        let upload = catalog.uploads.get(&blob);
+        let declared = upload.and_then(|upload| upload.declared);
+        let doubt = upload.and_then(|upload| upload.doubt);
+        let terms = declared.map(|declared| declared.expiry).into_iter();
+        terms.chain(doubt).fold(expiry, longest)
     }
 
     /// Checks that everything a manifest will point to is durable.
@@ -362,7 +360,7 @@ impl<W: World> Shard<W> {
             if catalog
                 .uploads
                 .get(&blob)
-                .is_some_and(|upload| upload.declared.is_none() && !upload.doubt)
+                .is_some_and(|upload| upload.declared.is_none() && upload.doubt.is_none())
             {
                 catalog.forget(blob);
                 self.mend.bytes_died();

@@ -51,15 +51,22 @@ fn items(data: &[u8], piece_len: usize) -> Option<Vec<Item>> {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    // One item of each kind: kind, then as many bytes as the kind has; two places; the end.
+    // One item of each kind: kind, then as many bytes as the kind has; two places; the end last.
     let item = |kind: u8, len: usize| [vec![kind], vec![1; len - 1]].concat();
     let places = [vec![5, 2, 0], vec![1; 16]].concat();
+    let chunks = [vec![9], vec![1; 8], vec![2, 0], vec![1; 16]].concat();
     let parts = [
         item(1, 27),
         item(2, 45),
         item(3, 49),
         item(4, 61),
         places,
+        item(7, 9),
+        item(8, 61),
+        chunks,
+        item(10, 21),
+        item(11, 49),
+        item(12, 57),
         item(6, END_LEN),
     ];
     let mut full = parts.concat();
@@ -78,6 +85,14 @@ fn repair(bytes: &mut [u8]) {
             [4, ..] => 61,
             [5, low, high, ..] => 3 + 8 * u64::from(u16::from_le_bytes([*low, *high])),
             [6, ..] if rest.len() >= END_LEN => break,
+            [7, ..] => 9,
+            [8, ..] => 61,
+            [9, _, _, _, _, _, _, _, _, low, high, ..] => {
+                11 + 8 * u64::from(u16::from_le_bytes([*low, *high]))
+            }
+            [10, ..] => 21,
+            [11, ..] => 49,
+            [12, ..] => 57,
             _ => return,
         };
         at += len;

@@ -39,9 +39,8 @@ pub enum Verb {
     },
     /// A filesystem that is filled to its end, freed, and filled again
     Full {
-        /// Size of the filesystem, in MiB; below 256 the node's reserve of 5 % holds less than one
-        /// of its segments, and deletes may be refused after a restart
-        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(256..))]
+        /// Size of the filesystem, in MiB: the node's two shards need 56, and ext4 some for itself
+        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(80..))]
         size: u64,
     },
     /// Runs a command that dies with its parent

@@ -49,13 +49,14 @@ fn power() {
     }
 }
 
-/// A full filesystem refuses, loses nothing, and takes puts again once space is freed.
+/// A full filesystem refuses, loses nothing, and takes puts again once space is freed; also one
+/// that is hardly larger than what the node needs.
 #[test]
 fn full() {
-    if let Some(result) = crash(&["full"]) {
-        assert!(
-            result["acked"]["refused_full"].as_u64().unwrap() > 0,
-            "{result}"
-        );
+    for size in ["256", "80"] {
+        if let Some(result) = crash(&["full", "--size", size]) {
+            let refused = result["acked"]["refused_full"].as_u64().unwrap();
+            assert!(refused > 0, "{size} MiB: {result}");
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use lode_engine::{
     Error,
-    store::{BlobInfo, Store, Terms},
+    store::{BlobInfo, Store, Stored, Terms},
 };
-use lode_world::sim::SimWorld;
+use lode_world::{World, sim::SimWorld};
 
 use crate::{
     client::{Client, read_all},
@@ -14,6 +14,7 @@ use crate::{
     life::within,
     model::Model,
     shelf::{Blob, Shelf},
+    upload,
 };
 
 /// Virtual time in which a healthy disk has to take a blob or close.
@@ -65,12 +66,7 @@ pub async fn lively(
     if model.borrow().profile == crate::plan::Profile::Full {
         empty(store, model).await;
     }
-    let stored = within(
-        world,
-        SOON,
-        store.put(fresh.bytes.clone(), Terms::default()),
-    )
-    .await;
+    let stored = within(world, SOON, put_patiently(world, store, &fresh)).await;
     let stored = match stored {
         None => {
             return fail(
@@ -96,7 +92,21 @@ pub async fn lively(
     }
 }
 
-/// Deletes everything and lets the store give the space back.
+/// Puts a blob; where the disk is full, again and again: what was deleted comes back by itself.
+async fn put_patiently(
+    world: &SimWorld,
+    store: &Store<SimWorld>,
+    blob: &Blob,
+) -> Result<Stored, Error> {
+    loop {
+        match store.put(blob.bytes.clone(), Terms::default()).await {
+            Err(Error::Full { .. }) => world.sleep(Duration::from_secs(1)).await,
+            answer => return answer,
+        }
+    }
+}
+
+/// Deletes everything.
 async fn empty(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
     let blobs = model.borrow().blobs.len();
     for blob in 0..blobs {
@@ -107,12 +117,11 @@ async fn empty(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
         let asked = model.borrow_mut().ending(blob);
         let abandoned = store.abandon(root).await.map(drop);
         model.borrow_mut().ended(blob, asked, 0);
-        if let Err(error) = deleted.map(drop).and(abandoned) {
+        // An upload under a wrong root that a full disk cut short is still there.
+        let stranger = store.abandon(upload::wrong(root)).await.map(drop);
+        if let Err(error) = deleted.map(drop).and(abandoned).and(stranger) {
             return fail(model, format!("a full store cannot be emptied: {error}"));
         }
-    }
-    if let Err(error) = store.mend().await {
-        fail(model, format!("a full store cannot be mended: {error}"));
     }
 }
 

@@ -44,7 +44,7 @@ impl Plan {
             segment_len: self.segment_len,
             ingest_credit: self.ingest_credit,
             scrub_rate: self.scrub_rate,
-            reserve_percent: self.reserve_percent,
+            reserve_percent: 5,
             verify: self.verify,
         }
     }

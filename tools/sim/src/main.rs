@@ -80,9 +80,11 @@ impl Order {
         for finding in &summary.findings {
             println!("seed {}: {}", finding.seed, finding.what);
         }
+        let profile = self.fleet.profile.map(|profile| profile.name());
         println!(
-            "replay with: cargo run --release -p sim -- {}",
-            summary.findings[0].seed
+            "replay with: cargo run --release -p sim -- {}{}",
+            summary.findings[0].seed,
+            profile.map_or_else(String::new, |name| format!(" --profile {name}"))
         );
         ExitCode::FAILURE
     }

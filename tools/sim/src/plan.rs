@@ -143,8 +143,6 @@ pub struct Plan {
     pub ingest_credit: u64,
     /// Background scrub in bytes per second, 0 for none.
     pub scrub_rate: u64,
-    /// Share of the disk in reserve, in percent.
-    pub reserve_percent: u8,
     /// How gets of whole chunks are checked.
     pub verify: Verify,
     /// The blobs that its clients use.
@@ -165,12 +163,11 @@ impl Plan {
         let shards =
             u16::try_from(dice.weighted(&[(4, 1_u64), (4, 2), (1, 3), (1, 4)])).expect("few");
         let segment_len = dice.weighted(&[(6, 1_u64 << 20), (2, 2 << 20), (1, 4 << 20)]);
-        let mut reserve_percent = 5;
         if profile == Profile::Full {
-            // The reserve has room for what it takes to empty a store: a few segments per shard.
-            let segments = u64::from(shards) * 4 + dice.within(2..=6);
-            faults.capacity = segments * 2 * segment_len + (1 << 20);
-            reserve_percent = 45;
+            // From the smallest disk on that a store takes: two segments in reserve and one for
+            // blobs for each shard, and one more in reserve.
+            let segments = u64::from(shards) * 3 + 1 + dice.within(0..=6);
+            faults.capacity = segments * segment_len + (256 << 10);
         }
         Plan {
             seed,
@@ -180,7 +177,6 @@ impl Plan {
             segment_len,
             ingest_credit: dice.weighted(&[(2, 300_000_u64), (1, 20_000), (3, 48 << 20)]),
             scrub_rate: dice.weighted(&[(3, 0_u64), (1, 8 << 20)]),
-            reserve_percent,
             verify: if seed.is_multiple_of(4) {
                 Verify::Hash
             } else {

@@ -54,7 +54,6 @@ pub fn run(seed: u64, profile: Option<Profile>, bug: Option<Bug>, log: bool) -> 
         model: Rc::new(RefCell::new(model)),
         plan,
         sim,
-        hits: 0,
     };
     course.note(|plan| {
         format!(
@@ -76,8 +75,6 @@ struct Course {
     sim: Sim,
     model: Rc<RefCell<Model>>,
     dice: Dice,
-    /// Bits that were flipped in segments between lives.
-    hits: u64,
 }
 
 impl Course {
@@ -254,7 +251,6 @@ impl Course {
         for _ in 0..self.dice.within(1..=3) {
             let (path, len) = self.dice.pick(&segments).clone();
             self.sim.flip(path, 0..len);
-            self.hits += 1;
             self.count_damage("bit of a segment");
         }
     }

@@ -13,6 +13,11 @@ use crate::{
     shelf::CHUNK,
 };
 
+/// A root that no blob has.
+pub fn wrong(root: Root) -> Root {
+    Root::from(root.0.map(|byte| !byte))
+}
+
 impl Client {
     /// Stores a blob in one of the ways that fit its size.
     pub async fn store_blob(&mut self, blob: usize) {
@@ -247,7 +252,7 @@ impl Client {
         let at = self.dice.index(bytes.len());
         bytes[at] ^= 1;
         // Nobody else knows this root, so the model has no say in it.
-        let root = Root::from(self.blob(blob).root.0.map(|byte| !byte));
+        let root = wrong(self.blob(blob).root);
         let size = u64::try_from(bytes.len()).expect("64-bit");
         let answer = self.send_all(root, size, Bytes::from(bytes)).await;
         match answer {

@@ -30,7 +30,7 @@ fn seeds_differ() {
     assert_eq!(traces.len(), 100);
 }
 
-/// A few hundred seeds meet every crash, fault and operation that the simulator has.
+/// A few hundred seeds meet every crash, fault and kind of damage that the simulator has.
 #[test]
 fn everything_happens() {
     let fleet = Fleet {
@@ -59,6 +59,17 @@ fn everything_happens() {
         "full disk",
     ] {
         assert!(tally.count("fault", fault) > 0, "no {fault} in {tally}");
+    }
+    for damage in [
+        "checkpoints",
+        "copy of the superblock",
+        "footers",
+        "copy of segment heads",
+        "bit of a segment",
+        "dead sector",
+        "bit of a file",
+    ] {
+        assert!(tally.count("damage", damage) > 0, "no {damage} in {tally}");
     }
     for crash in ["kill", "power", "none, the process just ends"] {
         assert!(tally.count("crash", crash) > 0, "no {crash} in {tally}");
