@@ -21,7 +21,7 @@ use crate::{
     ledger::{Ledger, State},
     load::Shape,
     node::Node,
-    noise::{Noise, contents},
+    noise::Noise,
     setup::Setup,
 };
 
@@ -33,6 +33,9 @@ const FREED_TIME: Duration = Duration::from_secs(90);
 
 /// Size of the puts that ask whether there is space again: several chunks.
 const ASK_LEN: u64 = 1 << 20;
+
+/// What a full node may get back of dead bytes before it refuses again.
+const GOT_BACK_MAX: u64 = 16 << 20;
 
 /// The refusal of a full disk.
 const FULL: &str = "LODE0030";
@@ -80,7 +83,7 @@ pub fn run(setup: &Setup, size: u64, mounter: Mounter) -> Outcome<Report> {
 
     let node = fill.restart(node, &store)?;
     setup.tell("killed and started again while full");
-    refused(&node.client(), &mut fill.dice)?;
+    fill.refused(&node.client())?;
     fill.delete_some(&node.client())?;
 
     let node = fill.starve(node, &store)?;
@@ -112,7 +115,7 @@ impl Fill<'_> {
         };
         let client = node.client();
         kill::wait_for_load(&client, &mut self.ledgers, self.dice.draw(), shape)?;
-        refused(&client, &mut self.dice)?;
+        self.refused(&client)?;
         let bytes = self.ledgers.iter().map(Ledger::durable_bytes).sum();
         let free = self.image.free()?;
         self.setup.tell(&format!(
@@ -149,7 +152,7 @@ impl Fill<'_> {
         self.check(&node)?;
         self.try_deletes(&node.client())?;
         let node = self.restart(node, store)?;
-        refused(&node.client(), &mut self.dice)?;
+        self.refused(&node.client())?;
         self.try_deletes(&node.client())?;
         self.check(&node)?;
         fs::remove_file(&stranger).map_err(Failure::machine("the stranger's file"))?;
@@ -228,6 +231,30 @@ impl Fill<'_> {
         Report { json, text }
     }
 
+    /// Puts until the node refuses one, in the words that clients are promised. It was full a moment
+    /// ago, and has got back no more than a little of what is dead since.
+    fn refused(&mut self, client: &Client) -> Outcome<()> {
+        for _ in 0..GOT_BACK_MAX / ASK_LEN {
+            let ledger = &mut self.ledgers[0];
+            let (index, bytes) = ledger.add(self.dice.draw(), ASK_LEN, State::Putting)?;
+            match client.put(ledger.entries[index].root, &bytes, false) {
+                Ok(()) => {
+                    ledger.set(index, State::Stored)?;
+                    ledger.counts.puts += 1;
+                    ledger.counts.bytes += ASK_LEN;
+                }
+                Err(Trouble::Refused(problem))
+                    if problem.status == 507 && problem.code == FULL && problem.retryable =>
+                {
+                    return ledger.set(index, State::Gone);
+                }
+                Err(trouble) => return Err(unexpected("a put on a full disk", &trouble)),
+            }
+        }
+        let what = format!("took {} MiB after it was full", GOT_BACK_MAX >> 20);
+        Err(Failure::Node(what))
+    }
+
     /// Puts until one is taken.
     fn wait_for_space(&mut self, client: &Client) -> Outcome<Duration> {
         let began = Instant::now();
@@ -271,21 +298,6 @@ fn delete(client: &Client, ledger: &mut Ledger, index: usize) -> Outcome<u64> {
 
 fn unexpected(what: &str, trouble: &Trouble) -> Failure {
     Failure::Node(format!("{what} ended with {trouble}"))
-}
-
-/// A put that the node must refuse, in the words that clients are promised.
-fn refused(client: &Client, dice: &mut Noise) -> Outcome<()> {
-    let bytes = contents(dice.draw(), ASK_LEN);
-    let tree = lode_proofs::blob_tree(&bytes).map_err(Failure::machine("a root"))?;
-    match client.put(tree.root(), &bytes, false) {
-        Err(Trouble::Refused(problem))
-            if problem.status == 507 && problem.code == FULL && problem.retryable =>
-        {
-            Ok(())
-        }
-        Err(trouble) => Err(unexpected("a put on a full disk", &trouble)),
-        Ok(()) => Err(Failure::Node("took a put after it was full".to_owned())),
-    }
 }
 
 /// Writes a file until there is no byte left; its size.
