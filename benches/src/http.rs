@@ -17,7 +17,7 @@
 //!
 //! One connection is served by one executor, so a put or get of one blob uses one core of the node
 //! and, on another, the client. Blobs of one chunk are filed under roots that are given, not
-//! computed; a get checks their BLAKE3 all the same, as it does for any blob.
+//! computed; a get checks their pages all the same, as it does for any blob.
 
 mod client;
 mod gauge;
@@ -243,12 +243,15 @@ impl Bench {
         let name = format!("{}, no node", lode::NAME);
         self.table.push_beside(GETS, limit, &name, unit, own);
         self.table.push_against(GETS, &read, NAME, unit, gets);
+        let sums = parts::checksums(&small.values, self.span);
         let hash = parts::blake3(&small.values, self.span);
         let send = parts::send(&small.values, self.span)?;
         for (subject, bound, sample) in [
             (NAME, COST, gets),
-            ("part: BLAKE3", Bound::None, hash),
+            ("part: a direct read", Bound::None, read),
+            ("part: checksums", Bound::None, sums),
             ("part: a plain socket's send", Bound::None, send),
+            ("BLAKE3, if asked for", Bound::None, hash),
             (&*name, Bound::None, own),
             ("client", Bound::None, client),
         ] {

@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::{
     error::{Error, Result},
     meter::{Meter, Sample, bytes_of},
-    values::{CHUNK_LEN, Values},
+    values::{CHUNK_LEN, PAGE_LEN, Values},
 };
 
 /// Values that are taken in turn: 64 MiB, more than a core's cache holds.
@@ -29,7 +29,16 @@ pub fn tree(values: &Values, span: Duration) -> Sample {
     })
 }
 
-/// BLAKE3 of each chunk, by which a get verifies what it has read.
+/// Checksums of each chunk's pages, by which a get verifies what it has read.
+pub fn checksums(values: &Values, span: Duration) -> Sample {
+    each(values, span, |chunk| {
+        for page in chunk.chunks(PAGE_LEN) {
+            black_box(crc32c::crc32c(page));
+        }
+    })
+}
+
+/// BLAKE3 of each chunk, by which a get verifies what it has read with `--verify hash`.
 pub fn blake3(values: &Values, span: Duration) -> Sample {
     each(values, span, |chunk| {
         black_box(blake3::hash(chunk));
@@ -98,7 +107,7 @@ fn thread_cpu_time() -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{blake3, send, tree};
+    use super::{blake3, checksums, send, tree};
     use crate::values::{CHUNK_LEN, Values};
 
     /// Proves that each part is done at least once, and costs something where it is long enough to
@@ -108,6 +117,7 @@ mod tests {
         let (values, span) = (Values::new(1), Duration::from_millis(50));
         for sample in [
             tree(&values, span),
+            checksums(&values, span),
             blake3(&values, span),
             send(&values, span).unwrap(),
         ] {

@@ -48,7 +48,7 @@ impl Default for Limits {
             drain_time: Duration::from_secs(20),
             reply_credit: 24 * 1024 * 1024,
             intake_credit: 16 * 1024 * 1024,
-            blob_len: 16 << 40,
+            blob_len: 2 << 40,
             head_len: 16 * 1024,
             small_body_len: 64 * 1024,
         }

@@ -10,6 +10,7 @@ use lode_world::World;
 
 use crate::{
     blobs::find,
+    credit::Permit,
     handle::Call,
     headers::accepts_json,
     problem::{self, Problem},
@@ -44,7 +45,10 @@ pub(crate) async fn get<W: World>(
         return Ok(json(StatusCode::OK, &proof));
     }
     let data = if query.data {
-        Some(chunk_bytes(call, info, &proof).await?)
+        let (data, permit) = chunk_bytes(call, info, &proof).await?;
+        // The file holds the bytes for as long as the client takes to read it.
+        permit.guest().clone().hold_until_flushed(permit);
+        Some(data)
     } else {
         None
     };
@@ -60,10 +64,10 @@ async fn chunk_bytes<W: World>(
     call: &Call<'_, W>,
     info: BlobInfo,
     proof: &ChunkProof,
-) -> Result<Vec<u8>, Problem> {
+) -> Result<(Vec<u8>, Permit), Problem> {
     let len = u64::try_from(proof.blob().shape.chunk_len(proof.index())).unwrap_or(u64::MAX);
     let start = proof.index() * u64::try_from(lode_proofs::CHUNK_LEN).unwrap_or(u64::MAX);
-    let _permit = call.reply_credit(2 * len).await?;
+    let permit = call.reply_credit(2 * len).await?;
     let reader = call.shop.store.read(info.root, start..start + len).await?;
     let mut reader =
         reader.ok_or_else(|| Problem::new(problem::NO_BLOB, "the blob was just deleted"))?;
@@ -71,5 +75,5 @@ async fn chunk_bytes<W: World>(
     while let Some(piece) = reader.next().await {
         bytes.extend_from_slice(&piece?);
     }
-    Ok(bytes)
+    Ok((bytes, permit))
 }

@@ -121,7 +121,7 @@ pub struct NodeFlags {
     /// Open connections [default: 4096]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<String>,
-    /// Bytes of one blob [default: 16TiB]
+    /// Bytes of one blob [default: 2TiB]
     #[arg(long, value_name = "SIZE")]
     pub max_blob: Option<String>,
     /// Time for a request's head [default: 10s]

@@ -63,7 +63,7 @@ pub const KEYS: &[Key] = &[
     key("verify", "pages", "pages or hash"),
     key("reserve_percent", "5", "a number from 0 to 99"),
     key("max_connections", "4096", "a number from 1"),
-    key("max_blob", "16TiB", "a size, as 1TiB"),
+    key("max_blob", "2TiB", "a size, as 1TiB"),
     key("head_time", "10s", "a span, as 10s"),
     key("idle_time", "60s", "a span, as 60s"),
     key("progress_time", "30s", "a span, as 30s"),
