@@ -216,7 +216,7 @@ fn piece(random: &mut Random, pieces: u64) -> usize {
 mod tests {
     use std::{collections::BTreeMap, path::Path, time::Duration};
 
-    use super::{Candidate, Settings, candidates, run};
+    use super::{Candidate, Settings, TOGETHER, candidates, run};
     use crate::{
         error::{Error, Result},
         scratch::Scratch,
@@ -307,12 +307,16 @@ mod tests {
             "durable puts of 64 KiB, 64 clients",
         ];
         assert_eq!(ours, expected);
-        assert_eq!(figures.len(), 10);
+        // For each the disk's, and two more of what it does for all clients at once.
+        assert_eq!(figures.len(), 12);
         assert!(
             figures
                 .iter()
                 .all(|figure| (figure.subject == "disk") == figure.of_limit.is_none())
         );
+        let together = figures.iter().filter(|figure| figure.subject == TOGETHER);
+        let together: Vec<&str> = together.map(|figure| figure.what.as_str()).collect();
+        assert_eq!(together, expected[3..]);
     }
 
     /// Proves that a store that returns one wrong byte gets no figure.
@@ -336,7 +340,7 @@ mod tests {
         for candidate in candidates() {
             let scratch = Scratch::new("store").unwrap();
             let figures = run(scratch.path(), &[candidate], TINY);
-            assert_eq!(figures.unwrap().len(), 10, "{}", candidate.name);
+            assert_eq!(figures.unwrap().len(), 12, "{}", candidate.name);
         }
     }
 }

@@ -35,6 +35,7 @@ fn other_value(key: &str) -> &'static str {
         "dir" => "/d",
         "listen" => "127.0.0.2:1",
         "backend" => "posix",
+        "verify" => "hash",
         "segment" | "ingest_memory" | "scrub_rate" | "max_blob" => "3MiB",
         "log" => "debug",
         "log_format" => "json",
@@ -129,6 +130,7 @@ fn fields() {
         (options.shards, options.segment_len, options.ingest_credit),
         (3, 3 << 20, 3 << 20)
     );
+    assert_eq!(options.verify, Verify::Hash);
 }
 
 /// Flags beat the environment, the environment beats files, a later file beats an earlier one.
