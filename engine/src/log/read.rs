@@ -34,7 +34,7 @@ pub enum ReadError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verify {
     /// Checksum, tag and number of every page: what was written here in this life of the file, but
-    /// for one damaged page in 2^32. A fifth of the cost of hashing.
+    /// for one damaged page in 2^32. A quarter of the cost of hashing (the parts in `benches -- http`).
     Pages,
     /// BLAKE3: what was put, also if something forged checksums.
     Hash,
@@ -52,12 +52,7 @@ pub async fn record<W: World>(
     let read = read_pages(segment, at, total).await?;
     before_work(world, total).await;
     let start = page::offset_in_page(at);
-    let pages = Pages {
-        bytes: read.as_ref(),
-        first: page::page_of(at),
-        tag: segment.tag,
-        trusted: planted::is(world, Bug::SkipChecksum),
-    };
+    let pages = Pages::of(world, segment, read.as_ref(), at);
     let header = pages.header(start)?;
     if header.payload_len() != len {
         return Err(ReadError::Damaged("record length"));
@@ -86,12 +81,7 @@ pub async fn sequence<W: World>(
         }
     }
     let read = pages?;
-    let pages = Pages {
-        bytes: read.as_ref(),
-        first: page::page_of(at),
-        tag: segment.tag,
-        trusted: planted::is(world, Bug::SkipChecksum),
-    };
+    let pages = Pages::of(world, segment, read.as_ref(), at);
     Ok(pages.header(page::offset_in_page(at))?.sequence)
 }
 
@@ -107,12 +97,7 @@ pub async fn part<W: World>(
     let skip = record::HEADER + offset;
     let from = at + u64::try_from(skip).expect("a chunk's offset");
     let read = read_pages(segment, from, len).await?;
-    let pages = Pages {
-        bytes: read.as_ref(),
-        first: page::page_of(from),
-        tag: segment.tag,
-        trusted: planted::is(world, Bug::SkipChecksum),
-    };
+    let pages = Pages::of(world, segment, read.as_ref(), from);
     pages.take(page::offset_in_page(from), len)
 }
 
@@ -145,7 +130,17 @@ struct Pages<'read> {
     trusted: bool,
 }
 
-impl Pages<'_> {
+impl<'read> Pages<'read> {
+    /// What was read of the pages from stream position `at` on.
+    fn of<W: World>(world: &W, segment: &Segment<W::File>, bytes: &'read [u8], at: u64) -> Self {
+        Pages {
+            bytes,
+            first: page::page_of(at),
+            tag: segment.tag,
+            trusted: planted::is(world, Bug::SkipChecksum),
+        }
+    }
+
     /// The record header at `start`, checked.
     fn header(&self, start: usize) -> Result<record::Header, ReadError> {
         let mut head = [0; record::HEADER];

@@ -103,8 +103,9 @@ impl<W: World> Shard<W> {
         };
         match read {
             Ok(payload) => Ok(payload.share()),
-            Err(ReadError::Damaged(_)) => {
+            Err(ReadError::Damaged(why)) => {
                 let (_, payload) = self.record(wanted, root, Verify::Hash).await?;
+                tracing::warn!(shard = self.id, %root, why, "damage beside a payload that is whole");
                 Ok(payload.share().slice(range.clone()))
             }
             Err(error) => Err(error),
