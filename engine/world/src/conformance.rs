@@ -64,6 +64,7 @@ pub async fn all<W: World>(world: &W, dir: &Path) -> Result<(), Nonconforming> {
     files::roundtrip(world, dir)
         .await
         .map_err(named("roundtrip"))?;
+    files::shared(world, dir).await.map_err(named("shared"))?;
     files::exact_reads(world, dir)
         .await
         .map_err(named("exact reads"))?;

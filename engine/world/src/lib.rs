@@ -5,7 +5,7 @@
 //!
 //! | world | runs on | chosen |
 //! |---|---|---|
-//! | [`uring`] | one pinned glommio executor per core, O_DIRECT, io_uring | when [`preflight`] allows |
+//! | [`uring`] | one pinned glommio executor per core with a ring for files, O_DIRECT, io_uring | when [`preflight`] allows |
 //! | [`posix`] | one single-threaded executor per core and a bounded pool of IO threads, O_DIRECT | where io_uring is forbidden |
 //! | [`sim`] | one seeded, single-threaded executor over a disk made of memory that tears, drops, rots and fails | in tests |
 //!
@@ -18,7 +18,8 @@
 //!   after the write had returned.
 //! - A new, renamed or removed name survives power loss only after [`Disk::sync_dir`].
 //! - After a failed write or sync the file's unsynced bytes are unknown for good; do not retry.
-//! - Futures run on the executor that made them: nothing here is `Send`, nothing locks.
+//! - Futures run on the executor that made them: nothing here is `Send`, nothing locks. An open file
+//!   may be shared: every executor reads and writes it through a handle of its own ([`Disk::join`]).
 
 mod check;
 pub mod conformance;
@@ -32,7 +33,7 @@ mod units;
 pub mod uring;
 
 pub use launch::{Running, launch};
-pub use preflight::{Backend, PRIME, Preflight, Warning, preflight};
+pub use preflight::{Backend, Preflight, Warning, preflight};
 
 use std::{future::Future, io, net::SocketAddr, path::Path, time::Duration};
 
@@ -112,6 +113,9 @@ pub trait Disk: Clone + 'static {
     /// An open file.
     type File: File;
 
+    /// A file that another executor of this world has open.
+    fn join(&self, file: <Self::File as File>::Shared) -> Self::File;
+
     /// Opens a file for direct IO.
     fn open(&self, path: &Path, how: Open) -> impl Future<Output = io::Result<Self::File>>;
 
@@ -145,6 +149,11 @@ pub trait File: Clone + 'static {
     type Buf: Buf;
     /// Memory that a read filled.
     type Read: AsRef<[u8]> + 'static;
+    /// What another executor needs to use this open file too ([`Disk::join`]).
+    type Shared: Clone + Send + Sync + 'static;
+
+    /// Shares the open file with other executors.
+    fn share(&self) -> Self::Shared;
 
     /// A buffer of `len` bytes (a multiple of [`ALIGN`], at most 1 MiB); contents are unspecified.
     fn alloc(&self, len: usize) -> Self::Buf;

@@ -3,7 +3,7 @@
 //! glommio panics or exits where the kernel or a seccomp profile withholds io_uring, so this must
 //! come first. Nothing here panics on a strange machine: it says what it found and what to set.
 
-use crate::{ALIGN, memory::Aligned};
+use crate::{ALIGN, memory::Aligned, units::on_disk, uring::SOCKET_MEMORY};
 use io_uring::opcode as op;
 use rustix::{
     fs::{Mode, OFlags},
@@ -11,13 +11,8 @@ use rustix::{
 };
 use std::{
     fmt, fs, io,
-    io::Write as _,
     path::{Path, PathBuf},
 };
-
-/// The file that [`preflight`] leaves in each directory: 4 KiB of zeroes, for glommio to probe the
-/// device with. Opening an empty file first would make it misjudge the device (see [`crate::uring`]).
-pub const PRIME: &str = "PRIME";
 
 /// Memory for IO per executor in bytes. Holds the write buffers of three frames of 16 MiB and a
 /// queue of reads; beyond it buffers come from the heap, at 200 µs for each fresh 256 KiB.
@@ -29,8 +24,11 @@ const MEMLOCK_MIN: u64 = 512 << 10;
 const MEMLOCK_CURE: &str = "raise it: LimitMEMLOCK=infinity in systemd, --ulimit memlock=-1 in \
                             docker, or grant CAP_IPC_LOCK";
 
+/// The name of the file that shows whether a filesystem has direct IO; it is gone at once.
+const PROBE: &str = "PROBE";
+
 /// glommio registers its memory with three rings, and each counts (source: `Reactor::new`, 0.9.0).
-const REGISTRATIONS: u64 = 3;
+const REGISTRATIONS: usize = 3;
 
 /// Open files below which a store of some terabytes in 256 MiB segments, plus clients, runs dry.
 const FILES_MIN: u64 = 16_384;
@@ -109,12 +107,15 @@ pub struct Preflight {
     pub cores: Vec<usize>,
     /// Bytes of IO memory per executor ([`Backend::Uring`]).
     pub io_memory: usize,
+    /// Whether the kernel may leave what it has done to be fetched, which interrupts nobody
+    /// ([`Backend::Uring`]). Before kernel 6.1 it cannot, and completes at once in any case.
+    pub defer_completions: bool,
     /// IO threads for all executors together ([`Backend::Posix`]).
     pub io_threads: usize,
 }
 
 /// Examines the machine and the filesystems of `dirs` (which must exist and be writable) for
-/// `executors` executors. Leaves a [`PRIME`] file in each directory, and raises this process's
+/// `executors` executors. Makes and removes a file in each directory, and raises this process's
 /// soft limits of open files and locked memory to the hard ones.
 ///
 /// # Errors
@@ -128,12 +129,12 @@ pub fn preflight(
     let mut warnings = Vec::new();
     let mut indirect = None;
     for dir in dirs {
-        write_prime(dir)?;
+        let direct = reads_directly(dir)?;
         let kind = filesystem(dir)?;
         if let Some(warning) = kind.warning(dir) {
             warnings.push(warning);
         }
-        if !kind.in_memory && !reads_directly(dir)? {
+        if !kind.in_memory && !direct {
             indirect = Some(Warning {
                 what: format!("{} ({}) has no direct IO", dir.display(), kind.name),
                 cure: "put the data on ext4, xfs or btrfs".into(),
@@ -180,28 +181,45 @@ pub fn preflight(
         executors,
         cores: choose_cores(executors),
         io_memory: IO_MEMORY,
+        defer_completions: true,
         io_threads: IO_THREADS,
     })
 }
 
-/// Writes the [`PRIME`] file of `dir` unless it is there already.
-fn write_prime(dir: &Path) -> io::Result<()> {
-    let path = dir.join(PRIME);
-    if fs::metadata(&path).is_ok_and(|file| file.len() > 0) {
-        return Ok(());
+/// Whether direct reads work in `dir`, by a file of its own.
+fn reads_directly(dir: &Path) -> io::Result<bool> {
+    match probe(dir) {
+        // A full disk shows nothing, and must not keep a store from starting.
+        Err(error) if is_full(&error) => Ok(true),
+        Err(error) => {
+            let told = format!("{}: {error}", dir.display());
+            Err(io::Error::new(error.kind(), told))
+        }
+        probed => probed,
     }
-    let mut file = fs::File::create(&path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-    file.write_all(&[0; ALIGN])?;
-    // Dirty pages could answer the probe from memory.
-    file.sync_all()
 }
 
-/// Whether a direct read of the [`PRIME`] file works.
-fn reads_directly(dir: &Path) -> io::Result<bool> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = rustix::fs::open(dir.join(PRIME), flags, Mode::empty())?;
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+fn probe(dir: &Path) -> io::Result<bool> {
+    let (path, flags) = (dir.join(PROBE), OFlags::RDWR | OFlags::CLOEXEC);
+    // One that is there was left by a process that was killed right here.
+    let make = flags | OFlags::CREATE | OFlags::TRUNC;
+    let file = rustix::fs::open(&path, make, Mode::RUSR | Mode::WUSR)?;
+    match fs::remove_file(&path) {
+        // Another process was here at the same time.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed?,
+    }
     let mut page = Aligned::new(ALIGN);
+    rustix::io::pwrite(&file, page.bytes(), 0)?;
+    // Dirty pages could be read from memory.
+    rustix::fs::fsync(&file)?;
     Ok(
         rustix::fs::fcntl_setfl(&file, flags | OFlags::DIRECT).is_ok()
             && rustix::io::pread(&file, page.bytes_mut(), 0).is_ok_and(|count| count == ALIGN),
@@ -366,7 +384,7 @@ fn check_files(warnings: &mut Vec<Warning>) {
 
 fn check_memlock(executors: usize, warnings: &mut Vec<Warning>) {
     let limit = getrlimit(Resource::Memlock).current.unwrap_or(u64::MAX);
-    let need = REGISTRATIONS * crate::units::on_disk(IO_MEMORY) * crate::units::on_disk(executors);
+    let need = on_disk(executors * (IO_MEMORY + REGISTRATIONS * SOCKET_MEMORY));
     if limit < need && !may_lock_memory() {
         warnings.push(Warning {
             what: format!(
@@ -422,7 +440,7 @@ mod tests {
         let dirs = [dir.path().to_owned()];
         let posix = preflight(&dirs, 3, Some(Backend::Posix)).unwrap();
         assert_eq!((posix.backend, posix.executors), (Backend::Posix, 3));
-        assert_eq!(fs::metadata(dir.path().join(PRIME)).unwrap().len(), 4096);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "files left");
         match (
             preflight(&dirs, 1, Some(Backend::Uring)),
             preflight(&dirs, 1, None).unwrap(),

@@ -3,12 +3,33 @@
 //! These calls block, for microseconds as a rule. Worlds make them on helper threads, except the
 //! clocks and random numbers.
 
-use crate::Space;
+use crate::{Open, Space};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use std::{
     fs, io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
+
+/// Opens a file, with O_DIRECT where the filesystem grants it.
+pub(crate) fn open(path: &Path, how: Open) -> io::Result<OwnedFd> {
+    let flags = match how {
+        Open::Read => OFlags::RDONLY,
+        Open::Write => OFlags::RDWR,
+        Open::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+    };
+    let fd = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
+    // Not in the flags above: where O_DIRECT is refused, open fails after it has made the file.
+    match rustix::fs::fcntl_setfl(&fd, flags | OFlags::DIRECT) {
+        // The filesystem has no direct IO. Its page cache serves; syncs keep their promise.
+        Ok(()) | Err(Errno::INVAL) => Ok(fd),
+        Err(error) => Err(error.into()),
+    }
+}
 
 /// Names in a directory, sorted. A name that is not UTF-8 comes back with replacement characters:
 /// it is none of ours, and refusing to list would be worse.
@@ -99,7 +120,7 @@ pub(crate) fn allocate(file: impl std::os::fd::AsFd, len: u64) -> io::Result<()>
     match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len) {
         // Some network and overlay filesystems cannot reserve. The length is still promised;
         // a full disk then shows in a write.
-        Err(rustix::io::Errno::OPNOTSUPP) => {
+        Err(Errno::OPNOTSUPP) => {
             if len_of(&file)? < len {
                 rustix::fs::ftruncate(&file, len)?;
             }

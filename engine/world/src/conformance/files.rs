@@ -65,6 +65,25 @@ pub(super) async fn roundtrip<W: World>(world: &W, dir: &Path) -> Verdict {
     Ok(())
 }
 
+/// A shared file is the same file, whatever becomes of the handle that it came from and of its name.
+pub(super) async fn shared<W: World>(world: &W, dir: &Path) -> Verdict {
+    let disk = world.disk();
+    let path = dir.join("shared");
+    let file = disk.open(&path, Open::Create).await?;
+    put(&file, 4, 0, 2 * ALIGN).await?;
+    let shared = file.share();
+    let other = disk.join(shared.clone());
+    check(&other, 4, 0, 2 * ALIGN).await?;
+    put(&other, 5, 2 * PAGE, ALIGN).await?;
+    other.sync().await?;
+    check(&file, 5, 2 * PAGE, ALIGN).await?;
+    drop((file, other));
+    disk.remove(&path).await?;
+    let last = disk.join(shared);
+    check(&last, 4, 0, 2 * ALIGN).await?;
+    check(&last, 5, 2 * PAGE, ALIGN).await
+}
+
 /// A read returns what was asked for or fails; past the end it fails.
 pub(super) async fn exact_reads<W: World>(world: &W, dir: &Path) -> Verdict {
     let disk = world.disk();

@@ -2,10 +2,7 @@
 
 use super::jobs::{JobBuf, Jobs};
 use crate::{ALIGN, Buf, Disk, File, Open, Space, check, system, units::on_disk};
-use rustix::{
-    fs::{Mode, OFlags},
-    io::Errno,
-};
+use rustix::io::Errno;
 use std::{future::Future, io, os::fd::OwnedFd, path::Path, sync::Arc};
 
 /// The names on disk.
@@ -23,9 +20,16 @@ impl PosixDisk {
 impl Disk for PosixDisk {
     type File = PosixFile;
 
+    fn join(&self, file: Arc<OwnedFd>) -> PosixFile {
+        PosixFile {
+            fd: file,
+            jobs: Arc::clone(&self.jobs),
+        }
+    }
+
     async fn open(&self, path: &Path, how: Open) -> io::Result<PosixFile> {
         let path = path.to_owned();
-        let fd = self.jobs.run(move || open(&path, how)).await?;
+        let fd = self.jobs.run(move || system::open(&path, how)).await?;
         Ok(PosixFile {
             fd: Arc::new(fd),
             jobs: Arc::clone(&self.jobs),
@@ -63,21 +67,6 @@ impl Disk for PosixDisk {
     }
 }
 
-fn open(path: &Path, how: Open) -> io::Result<OwnedFd> {
-    let flags = match how {
-        Open::Read => OFlags::RDONLY,
-        Open::Write => OFlags::RDWR,
-        Open::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
-    };
-    let fd = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR)?;
-    // Not in the flags above: where O_DIRECT is refused, open fails after it has made the file.
-    match rustix::fs::fcntl_setfl(&fd, flags | OFlags::DIRECT) {
-        // The filesystem has no direct IO. Its page cache serves; syncs keep their promise.
-        Ok(()) | Err(Errno::INVAL) => Ok(fd),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// An open file.
 #[derive(Clone)]
 pub struct PosixFile {
@@ -98,6 +87,11 @@ impl PosixFile {
 impl File for PosixFile {
     type Buf = PosixBuf;
     type Read = PosixBuf;
+    type Shared = Arc<OwnedFd>;
+
+    fn share(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
+    }
 
     fn alloc(&self, len: usize) -> PosixBuf {
         check::buffer(len);

@@ -12,7 +12,7 @@ use crate::{
     ALIGN,
     units::{in_memory, on_disk},
 };
-use std::{collections::BTreeSet, io, rc::Rc};
+use std::{collections::BTreeSet, io, rc::Rc, sync::Arc};
 
 /// A change that reads see and a power loss may undo.
 #[derive(Clone)]
@@ -118,7 +118,7 @@ pub(super) struct Inode {
     /// Names that point here now.
     pub(super) links: u64,
     /// Shared with every open handle and every IO in flight.
-    pub(super) open: Rc<()>,
+    pub(super) open: Arc<()>,
     pub(super) visible: Image,
     pub(super) durable: Image,
     /// Changes that are visible but not durable, in order, each with its place in the disk's history.
@@ -133,7 +133,7 @@ impl Inode {
         Self {
             path: path.to_owned(),
             links: 1,
-            open: Rc::new(()),
+            open: Arc::new(()),
             visible: Image::default(),
             durable: Image::default(),
             journal: Vec::new(),
@@ -144,7 +144,7 @@ impl Inode {
 
     /// Whether its blocks count: it has a name or is open.
     pub(super) fn is_used(&self) -> bool {
-        self.links > 0 || Rc::strong_count(&self.open) > 1
+        self.links > 0 || Arc::strong_count(&self.open) > 1
     }
 
     pub(super) fn take_off(&mut self, io: u64, at: u64, block: &Rc<Block>) {

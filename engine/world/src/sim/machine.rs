@@ -13,7 +13,7 @@ use super::{
     trace::{Event, Trace},
 };
 use crate::{Open, Space};
-use std::{collections::BTreeMap, io, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 const ENOSPC: i32 = 28;
 
@@ -64,7 +64,7 @@ impl Machine {
         fork.trace = Trace::new(seed);
         for inode in fork.inodes.values_mut() {
             // Handles of the original do not keep files of the fork.
-            inode.open = Rc::new(());
+            inode.open = Arc::new(());
         }
         fork
     }
@@ -152,7 +152,7 @@ impl Machine {
             }
             (_, held) => held?,
         };
-        let open = Rc::clone(&self.inode(inode).open);
+        let open = Arc::clone(&self.inode(inode).open);
         Ok(Outcome::File(Handle {
             inode,
             writable: how != Open::Read,

@@ -5,7 +5,7 @@ use super::{
     trace::{Act, digest},
 };
 use crate::{Open, Space, units::on_disk};
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 /// An open file: its inode, kept alive, and what the handle allows.
 #[derive(Clone)]
@@ -13,7 +13,7 @@ pub(super) struct Handle {
     pub(super) inode: u64,
     pub(super) writable: bool,
     /// Held for its count: while it lives the inode's blocks are not given back.
-    pub(super) _open: Rc<()>,
+    pub(super) _open: Arc<()>,
 }
 
 /// An IO, as asked for.

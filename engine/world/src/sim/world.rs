@@ -192,6 +192,13 @@ impl SimDisk {
 impl Disk for SimDisk {
     type File = SimFile;
 
+    fn join(&self, file: SimShared) -> SimFile {
+        SimFile {
+            world: self.0.clone(),
+            handle: file.0,
+        }
+    }
+
     async fn open(&self, path: &Path, how: Open) -> io::Result<SimFile> {
         match self
             .0
@@ -256,6 +263,10 @@ pub struct SimFile {
     handle: Handle,
 }
 
+/// A simulated file as executors share it.
+#[derive(Clone)]
+pub struct SimShared(Handle);
+
 impl SimFile {
     fn act(&self, op: Op) -> impl Future<Output = io::Result<()>> + 'static {
         let asked = self.world.clone().ask(op);
@@ -270,6 +281,11 @@ impl SimFile {
 impl File for SimFile {
     type Buf = SimBuf;
     type Read = Vec<u8>;
+    type Shared = SimShared;
+
+    fn share(&self) -> SimShared {
+        SimShared(self.file())
+    }
 
     fn alloc(&self, len: usize) -> SimBuf {
         check::buffer(len);

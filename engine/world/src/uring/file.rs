@@ -1,31 +1,23 @@
-//! Files by O_DIRECT on the ring, in memory registered with it.
+//! Files by O_DIRECT on the ring of files, in memory registered with it. Calls that are rare go to
+//! the executor's one helper thread.
 
-use super::{
-    flight::{Flight, Flights},
-    into_io,
-};
-use crate::{ALIGN, Buf, Disk, File, Open, Space, check, system, units::on_disk};
-use glommio::io::{DmaBuffer, DmaFile, OpenOptions, ReadResult};
-use std::{
-    future::Future,
-    io,
-    os::fd::{AsRawFd, BorrowedFd},
-    path::Path,
-    rc::Rc,
-};
+use super::{arena::Memory, flight::Flights, queues::Act, ring::Ring};
+use crate::{Buf, Disk, File, Open, Space, check, system, units::on_disk};
+use std::{future::Future, io, os::fd::OwnedFd, path::Path, rc::Rc, sync::Arc};
 
 /// Tries at an IO that the kernel cut short. More than one only when a signal came between.
 const TRIES_MAX: usize = 3;
 
-/// The names on disk. Calls that the ring lacks go to the executor's one helper thread.
+/// The names on disk.
 #[derive(Clone)]
 pub struct UringDisk {
+    ring: Rc<Ring>,
     flights: Rc<Flights>,
 }
 
 impl UringDisk {
-    pub(super) fn new(flights: Rc<Flights>) -> Self {
-        Self { flights }
+    pub(super) fn new(ring: Rc<Ring>, flights: Rc<Flights>) -> Self {
+        Self { ring, flights }
     }
 
     fn help<T: Send + 'static>(
@@ -40,22 +32,19 @@ impl UringDisk {
 impl Disk for UringDisk {
     type File = UringFile;
 
-    /// Panics inside glommio when another thread removes the file at the same moment: it looks
-    /// the path up twice. Names belong to one executor.
+    fn join(&self, file: Arc<OwnedFd>) -> UringFile {
+        UringFile {
+            file,
+            disk: self.clone(),
+        }
+    }
+
     async fn open(&self, path: &Path, how: Open) -> io::Result<UringFile> {
         let path = path.to_owned();
-        let open = async move {
-            let mut options = OpenOptions::new();
-            options
-                .read(true)
-                .write(how != Open::Read)
-                .create_new(how == Open::Create);
-            options.dma_open(path).await.map_err(into_io)
-        };
-        let file = Rc::new(self.flights.fly(open).await?);
+        let file = self.help(move || system::open(&path, how)).await?;
         Ok(UringFile {
-            file,
-            flights: Rc::clone(&self.flights),
+            file: Arc::new(file),
+            disk: self.clone(),
         })
     }
 
@@ -93,83 +82,75 @@ impl Disk for UringDisk {
 /// An open file.
 #[derive(Clone)]
 pub struct UringFile {
-    file: Rc<DmaFile>,
-    flights: Rc<Flights>,
+    file: Arc<OwnedFd>,
+    disk: UringDisk,
 }
 
 impl UringFile {
-    fn fly<T, F>(&self, act: impl FnOnce(Rc<DmaFile>) -> F) -> Flight<F>
-    where
-        F: Future<Output = io::Result<T>> + 'static,
-    {
-        self.flights.fly(act(Rc::clone(&self.file)))
+    fn help<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&OwnedFd) -> io::Result<T> + Send + 'static,
+    ) -> impl Future<Output = io::Result<T>> + 'static {
+        let file = Arc::clone(&self.file);
+        self.disk.help(move || act(&file))
     }
 }
 
 impl File for UringFile {
     type Buf = UringBuf;
     type Read = UringRead;
+    type Shared = Arc<OwnedFd>;
+
+    fn share(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.file)
+    }
 
     fn alloc(&self, len: usize) -> UringBuf {
         check::buffer(len);
-        UringBuf(self.file.alloc_dma_buffer(len))
+        UringBuf(self.disk.ring.memory(len))
     }
 
     fn read(&self, at: u64, len: usize) -> impl Future<Output = io::Result<UringRead>> + 'static {
         check::range(at, len);
-        self.fly(move |file| read_exact(file, at, len))
+        read_exact(self.clone(), at, len)
     }
 
     fn write(&self, at: u64, buf: UringBuf) -> impl Future<Output = io::Result<()>> + 'static {
         check::range(at, buf.as_ref().len());
-        self.fly(move |file| write_all(file, at, buf.0))
+        write_all(self.clone(), at, buf.0)
     }
 
     fn sync(&self) -> impl Future<Output = io::Result<()>> + 'static {
-        self.fly(|file| async move { file.fdatasync().await.map_err(into_io) })
+        let sync = self.disk.ring.io(&self.file, Act::Sync);
+        async move { sync.await.0.map(|_zero| ()) }
     }
 
     fn allocate(&self, len: u64) -> impl Future<Output = io::Result<()>> + 'static {
         check::len(len);
-        self.fly(move |file| async move {
-            let allocated = file.pre_allocate(len, false).await.map_err(into_io);
-            match allocated {
-                // A filesystem that cannot reserve: the plain call knows what to do.
-                Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => {
-                    system::allocate(borrow(&file), len)
-                }
-                allocated => allocated,
-            }
-        })
+        self.help(move |file| system::allocate(file, len))
     }
 
     fn truncate(&self, len: u64) -> impl Future<Output = io::Result<()>> + 'static {
         check::len(len);
-        self.fly(move |file| async move { file.truncate(len).await.map_err(into_io) })
+        self.help(move |file| Ok(rustix::fs::ftruncate(file, len)?))
     }
 
     fn len(&self) -> impl Future<Output = io::Result<u64>> + 'static {
-        self.fly(|file| async move { system::len_of(borrow(&file)) })
+        self.help(|file| system::len_of(file))
     }
 }
 
-/// The descriptor of an open file, for a system call.
-fn borrow(file: &DmaFile) -> BorrowedFd<'_> {
-    // SAFETY: the descriptor stays open while `file` lives, and the borrow ends before it.
-    // JUSTIFICATION: glommio 0.9.0 implements no `AsFd`; its own `file_size` asks by path, which
-    // a rename makes stale.
-    unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) }
-}
-
-async fn read_exact(file: Rc<DmaFile>, at: u64, len: usize) -> io::Result<UringRead> {
+async fn read_exact(file: UringFile, at: u64, len: usize) -> io::Result<UringRead> {
+    let ring = &file.disk.ring;
     let mut got = 0;
     for _ in 0..TRIES_MAX {
-        let read = file.read_at_aligned(at, len).await.map_err(into_io)?;
-        got = read.len();
+        let into = ring.memory(len);
+        let (moved, memory) = ring.io(&file.file, Act::Read { at, into }).await;
+        got = moved?;
         if got == len {
-            return Ok(UringRead(read));
+            return Ok(UringRead(memory.expect("a read has memory")));
         }
-        if system::len_of(borrow(&file))? < at + on_disk(len) {
+        if system::len_of(&file.file)? < at + on_disk(len) {
             return Err(check::past_end(at, len, got));
         }
     }
@@ -178,20 +159,19 @@ async fn read_exact(file: Rc<DmaFile>, at: u64, len: usize) -> io::Result<UringR
     )))
 }
 
-async fn write_all(file: Rc<DmaFile>, at: u64, buf: DmaBuffer) -> io::Result<()> {
-    let len = buf.len();
-    let buf = Rc::new(buf);
+async fn write_all(file: UringFile, at: u64, mut from: Memory) -> io::Result<()> {
+    let len = from.bytes().len();
     let mut written = 0;
     for _ in 0..TRIES_MAX {
         // Again from the start: the same bytes to the same place do no harm, and the offset stays
         // aligned.
-        written = file
-            .write_rc_at(Rc::clone(&buf), at)
-            .await
-            .map_err(into_io)?;
+        let write = file.disk.ring.io(&file.file, Act::Write { at, from });
+        let (moved, memory) = write.await;
+        written = moved?;
         if written == len {
             return Ok(());
         }
+        from = memory.expect("a write has memory");
     }
     Err(io::Error::new(
         io::ErrorKind::StorageFull,
@@ -200,38 +180,39 @@ async fn write_all(file: Rc<DmaFile>, at: u64, buf: DmaBuffer) -> io::Result<()>
 }
 
 /// Memory to write from: of the executor's arena while that lasts, of the heap after.
-pub struct UringBuf(DmaBuffer);
+pub struct UringBuf(Memory);
 
 impl AsRef<[u8]> for UringBuf {
     fn as_ref(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.0.bytes()
     }
 }
 
 impl AsMut<[u8]> for UringBuf {
     fn as_mut(&mut self) -> &mut [u8] {
-        self.0.as_bytes_mut()
+        self.0.bytes_mut()
     }
 }
 
 impl Buf for UringBuf {
     fn truncate(&mut self, len: usize) {
         check::len(on_disk(len));
-        assert!(
-            len <= self.0.len(),
-            "truncate to {len} bytes would grow a buffer"
-        );
-        self.0.trim_to_size(len);
+        self.0.truncate(len);
     }
 }
 
 /// Memory that a read filled; it returns to the arena when dropped.
-pub struct UringRead(ReadResult);
+pub struct UringRead(Memory);
 
 impl AsRef<[u8]> for UringRead {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        self.0.bytes()
     }
 }
 
-const _: () = assert!(ALIGN == 4096, "glommio aligns its memory to 4096 bytes");
+#[cfg(test)]
+impl UringRead {
+    pub(super) fn is_registered(&self) -> bool {
+        self.0.is_registered()
+    }
+}

@@ -1,10 +1,8 @@
-//! IO that outlives its future.
+//! IO that outlives its future: the end of an executor waits until nothing is in flight.
 //!
-//! glommio cancels an IO whose future is dropped, and closes a file that nobody holds, whatever
-//! the kernel is doing with either. Here an IO owns its file and buffer; a dropped one goes on in
-//! a task of its own, and the end of the executor waits until nothing is in flight.
+//! An IO of the ring of files goes on by itself and is only counted here. A call on the helper
+//! thread, which glommio would forget, goes on in a task of its own.
 
-use super::pace::look;
 use futures_lite::FutureExt;
 use std::{
     cell::{Cell, RefCell},
@@ -29,7 +27,7 @@ pub(super) struct Flights {
 }
 
 impl Flights {
-    /// An IO that begins when it is first polled and then runs to its end.
+    /// A call that begins when it is first polled and then runs to its end.
     pub(super) fn fly<T, F>(self: &Rc<Self>, io: F) -> Flight<F>
     where
         F: Future<Output = io::Result<T>> + 'static,
@@ -41,8 +39,7 @@ impl Flights {
         }
     }
 
-    /// Lets no more IO begin and waits for what has begun, up to [`LANDING_MAX`]. Files that were
-    /// dropped before are closed then.
+    /// Lets no more IO begin and waits for what has begun, up to [`LANDING_MAX`].
     pub(super) async fn land(&self) {
         self.over.set(true);
         let landed = std::future::poll_fn(|context| {
@@ -57,10 +54,19 @@ impl Flights {
             tracing::warn!(count = self.count.get(), "executor ends with IO in flight");
         };
         landed.or(late).await;
-        look().await;
     }
 
-    fn ended(&self) {
+    /// An IO begins; an error when none may any more.
+    pub(super) fn begin(&self) -> io::Result<()> {
+        if self.over.get() {
+            return Err(io::Error::other("the executor is ending"));
+        }
+        self.count.set(self.count.get() + 1);
+        Ok(())
+    }
+
+    /// An IO that had begun has ended.
+    pub(super) fn ended(&self) {
         self.count.set(self.count.get() - 1);
         if self.count.get() == 0
             && let Some(waker) = self.landing.take()
@@ -70,7 +76,7 @@ impl Flights {
     }
 }
 
-/// An IO and whether the disk knows of it.
+/// A call on the helper thread, and whether it has begun.
 pub(super) struct Flight<F: Future + 'static> {
     io: Option<Pin<Box<F>>>,
     begun: bool,
@@ -83,11 +89,10 @@ impl<T, F: Future<Output = io::Result<T>> + 'static> Future for Flight<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         let this = &mut *self;
         if !this.begun {
-            if this.flights.over.get() {
-                return Poll::Ready(Err(io::Error::other("the executor is ending")));
+            if let Err(error) = this.flights.begin() {
+                return Poll::Ready(Err(error));
             }
             this.begun = true;
-            this.flights.count.set(this.flights.count.get() + 1);
         }
         let io = this.io.as_mut().expect("polled after it was ready");
         let result = io.as_mut().poll(context);

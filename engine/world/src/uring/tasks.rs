@@ -5,6 +5,7 @@
 //! only lead to them.
 
 use super::Panic;
+use slab::Slab;
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
@@ -19,9 +20,7 @@ type Slot = Rc<RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>>>;
 
 #[derive(Default)]
 pub(super) struct Tasks {
-    live: RefCell<Vec<Option<Slot>>>,
-    /// Places in `live` that are free.
-    free: RefCell<Vec<usize>>,
+    live: RefCell<Slab<Slot>>,
     over: Cell<bool>,
 }
 
@@ -36,7 +35,7 @@ impl Tasks {
             return None;
         }
         let slot: Slot = Rc::new(RefCell::new(Some(Box::pin(task))));
-        let place = self.place(Rc::clone(&slot));
+        let place = self.live.borrow_mut().insert(Rc::clone(&slot));
         let tasks = Rc::clone(self);
         Some(async move {
             poll_fn(|context| match slot.borrow_mut().as_mut() {
@@ -46,34 +45,17 @@ impl Tasks {
             .await;
             // Outside of both borrows, since what a future drops may spawn.
             let ended = slot.take();
-            tasks.clear(place);
+            // Gone when all tasks are being ended.
+            tasks.live.borrow_mut().try_remove(place);
             drop(ended);
         })
-    }
-
-    fn place(&self, slot: Slot) -> usize {
-        let mut live = self.live.borrow_mut();
-        let free = self.free.borrow_mut().pop();
-        match free {
-            Some(place) => live[place] = Some(slot),
-            None => live.push(Some(slot)),
-        }
-        free.unwrap_or(live.len() - 1)
-    }
-
-    fn clear(&self, place: usize) {
-        // Gone when all tasks are being ended.
-        if let Some(slot) = self.live.borrow_mut().get_mut(place) {
-            *slot = None;
-            self.free.borrow_mut().push(place);
-        }
     }
 
     /// Drops every task where it stands; the first panic of a destructor.
     pub(super) fn end(&self) -> Option<Panic> {
         self.over.set(true);
         let mut first = None;
-        for slot in self.live.take().into_iter().flatten() {
+        for (_, slot) in self.live.take() {
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(slot.take())));
             first = first.or(dropped.err());
         }

@@ -113,6 +113,12 @@ impl Program for Fills {
         let (written, kind) = refused.expect("24 MiB do not fit on 24 MiB");
         assert_eq!(kind, full);
         assert!(disk.space(&self.0).await.unwrap().free < 1 << 20);
+        let mut at = written << 20;
+        while more.write(at, more.alloc(4096)).await.is_ok() {
+            at += 4096;
+        }
+        preflight(std::slice::from_ref(&self.0), 1, Some(Backend::Posix))
+            .expect("a full disk may start");
         for mib in 0..written {
             assert!(more.read(mib << 20, 1 << 20).await.unwrap().as_ref() == vec![3; 1 << 20]);
         }

@@ -11,13 +11,13 @@
 
 use super::{
     again::{Held, only, program},
-    on_each_world,
+    label, on_each_world,
 };
-use crate::{Backend, Disk, File, Net, Open, PRIME, Preflight, Program, launch, preflight};
+use crate::{Backend, Disk, File, Net, Open, Preflight, Program, launch, preflight};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    path::PathBuf,
+    path::Path,
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -30,6 +30,12 @@ use std::{
 
 /// In the environment of the process that is stopped: its backend.
 const MARK: &str = "LODE_WORLD_STOPPED";
+
+/// Likewise: there if completions are not deferred.
+const PROMPT: &str = "LODE_WORLD_PROMPT";
+
+/// What the executor that waits for the disk reads.
+const READ: &str = "read";
 
 const STOPS: u32 = 150;
 
@@ -86,8 +92,8 @@ impl Program for Beating {
         drop((sends, receives));
         match index {
             0 => {
-                let path = PathBuf::from(PRIME);
-                let file = world.disk().open(&path, Open::Read).await.unwrap();
+                let path = Path::new(READ);
+                let file = world.disk().open(path, Open::Read).await.unwrap();
                 while beat() {
                     file.read(0, 4096).await.unwrap();
                 }
@@ -119,6 +125,8 @@ fn beats() {
     let backend: Backend = backend.parse().unwrap();
     let mut preflight = preflight(&[".".into()], EXECUTORS, Some(backend)).unwrap();
     preflight.io_memory = 1 << 20;
+    preflight.defer_completions = std::env::var_os(PROMPT).is_none();
+    std::fs::write(READ, [7; 4096]).unwrap();
     let beats = Beats::default();
     let (ask, asked) = mpsc::channel();
     thread::spawn(move || {
@@ -158,6 +166,7 @@ fn an_executor_goes_on_after_it_stood_still() {
             .args(only("stops::beats"))
             .env(MARK, preflight.backend.to_string())
             .current_dir(&preflight.dirs[0])
+            .envs((!preflight.defer_completions).then_some((PROMPT, "yes")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut process = Held::start(&mut command);
@@ -184,11 +193,11 @@ fn an_executor_goes_on_after_it_stood_still() {
             if answered.recv_timeout(STILL_MAX).is_err() {
                 panic!(
                     "{}: an executor stands still after {stop} stops",
-                    preflight.backend
+                    label(preflight)
                 );
             }
             longest = longest.max(begun.elapsed());
         }
-        println!("{}: longest wait for a beat {longest:?}", preflight.backend);
+        println!("{}: longest wait for a beat {longest:?}", label(preflight));
     });
 }
