@@ -7,10 +7,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::{Deref, DerefMut},
     rc::Rc,
+    sync::Arc,
 };
 
 use lode_proofs::CHUNK_LEN;
+use lode_world::File;
 
 use crate::{
     Root,
@@ -20,6 +23,7 @@ use crate::{
     },
     index::{Found, Index, Long, Part, Place, Removed},
     log::segment::Segment,
+    shelf::Shelf,
 };
 
 /// An upload that is not complete: chunks of a blob number that no manifest binds to a root yet.
@@ -165,15 +169,15 @@ impl Unfinished {
 }
 
 /// A shard's blobs, uploads and segments.
-pub struct Catalog<F> {
-    /// Complete blobs.
-    pub index: Index,
+pub struct Catalog<F: File> {
+    /// The index of complete blobs and the segments' files, where other executors look in.
+    shelf: Arc<Shelf<F::Shared>>,
     /// Uploads by blob number.
     pub uploads: BTreeMap<u64, Unfinished>,
     /// Resumable uploads by declared root.
     pub declared: BTreeMap<Root, u64>,
     /// Segments by number.
-    pub segments: BTreeMap<u32, Rc<Segment<F>>>,
+    segments: BTreeMap<u32, Rc<Segment<F>>>,
     /// Next blob number.
     pub next_blob: u64,
     /// Next sequence number.
@@ -182,11 +186,11 @@ pub struct Catalog<F> {
     pub replaying: bool,
 }
 
-impl<F> Catalog<F> {
-    /// An empty catalog; `keys` are random.
-    pub fn new(keys: [u64; 2]) -> Self {
+impl<F: File> Catalog<F> {
+    /// An empty catalog around an empty shelf.
+    pub fn new(shelf: Arc<Shelf<F::Shared>>) -> Self {
         Catalog {
-            index: Index::new(keys),
+            shelf,
             uploads: BTreeMap::new(),
             declared: BTreeMap::new(),
             segments: BTreeMap::new(),
@@ -194,6 +198,34 @@ impl<F> Catalog<F> {
             next_sequence: 1,
             replaying: false,
         }
+    }
+
+    /// Complete blobs.
+    pub fn index(&self) -> impl Deref<Target = Index> + '_ {
+        self.shelf.index()
+    }
+
+    /// Complete blobs, to change them.
+    pub fn index_mut(&mut self) -> impl DerefMut<Target = Index> + '_ {
+        self.shelf.index_mut()
+    }
+
+    /// Segments by number.
+    pub fn segments(&self) -> &BTreeMap<u32, Rc<Segment<F>>> {
+        &self.segments
+    }
+
+    /// Takes in a segment.
+    pub fn add_segment(&mut self, segment: Rc<Segment<F>>) {
+        self.shelf
+            .show(segment.number, segment.tag, segment.file.share());
+        self.segments.insert(segment.number, segment);
+    }
+
+    /// Takes a segment out.
+    pub fn take_segment(&mut self, number: u32) -> Option<Rc<Segment<F>>> {
+        self.shelf.hide(number);
+        self.segments.remove(&number)
     }
 
     /// Takes in a durable record.
@@ -220,7 +252,8 @@ impl<F> Catalog<F> {
             Kind::Abandon => {
                 self.forget(header.blob);
                 // A manifest whose write failed may have been replayed before.
-                if let Some((root, _)) = self.index.long(header.blob) {
+                let root = self.index().long(header.blob).map(|(root, _)| root);
+                if let Some(root) = root {
                     self.remove(&root);
                     self.forget(header.blob);
                 }
@@ -232,9 +265,10 @@ impl<F> Catalog<F> {
     /// Whether the record at `place` is what the catalog points to. Tombstones are not asked here.
     pub fn points_to(&self, header: &Header, place: Place) -> bool {
         let upload = || self.uploads.get(&header.blob);
-        let long = || self.index.long(header.blob).map(|(_, long)| long);
+        let index = self.index();
+        let long = || index.long(header.blob).map(|(_, long)| long);
         match header.kind {
-            Kind::Single => match self.index.get(&header.root) {
+            Kind::Single => match index.get(&header.root) {
                 Some(Found::Single { place: at, .. }) => at == place,
                 _ => false,
             },
@@ -267,7 +301,7 @@ impl<F> Catalog<F> {
 
     /// Removes a blob and counts its bytes as dead; whether there was one.
     pub fn remove(&mut self, root: &Root) -> bool {
-        let Some(removed) = self.index.remove(root) else {
+        let Some(removed) = self.index_mut().remove(root) else {
             return false;
         };
         match removed {
@@ -302,7 +336,7 @@ impl<F> Catalog<F> {
 
     /// Forgets uploads that are blobs by now; after a checkpoint was loaded that knows both.
     pub fn drop_complete_uploads(&mut self) {
-        let complete = |blob: &u64| self.index.long(*blob).is_some();
+        let complete = |blob: &u64| self.index().long(*blob).is_some();
         let complete: Vec<u64> = self.uploads.keys().copied().filter(complete).collect();
         for blob in complete {
             self.take_upload(blob);
@@ -334,8 +368,8 @@ impl<F> Catalog<F> {
         for (place, bytes) in self.uploads.values().flat_map(Unfinished::places) {
             self.add_live(place, bytes);
         }
-        for block in 0..self.index.blocks() {
-            for (_, found) in self.index.block(block) {
+        for block in 0..self.index().blocks() {
+            for (_, found) in self.index().block(block) {
                 match found {
                     Found::Single { place, len, .. } => self.add_live(place, total(len)),
                     Found::Long { long, .. } => {
@@ -367,10 +401,11 @@ impl<F> Catalog<F> {
     /// Removes every blob whose expiry epoch has come; how many.
     pub fn drop_expired(&mut self, epoch: u32) -> u64 {
         let mut dropped = 0;
-        for block in 0..self.index.blocks() {
+        let blocks = self.index().blocks();
+        for block in 0..blocks {
             let gone = |found: &Found<'_>| found.expiry() != 0 && found.expiry() <= epoch;
             let roots: Vec<Root> = self
-                .index
+                .index()
                 .block(block)
                 .filter(|(_, found)| gone(found))
                 .map(|(root, _)| root)
@@ -386,8 +421,8 @@ impl<F> Catalog<F> {
     /// Places that point into segments which are not there: records that are lost.
     pub fn lost(&self) -> u64 {
         let mut lost = 0;
-        for block in 0..self.index.blocks() {
-            for (_, found) in self.index.block(block) {
+        for block in 0..self.index().blocks() {
+            for (_, found) in self.index().block(block) {
                 lost += match found {
                     Found::Single { place, .. } => {
                         u64::from(!self.segments.contains_key(&place.segment))
@@ -409,14 +444,15 @@ impl<F> Catalog<F> {
 
     fn apply_single(&mut self, header: &Header, place: Place) {
         self.remove(&header.root);
-        self.index
+        self.index_mut()
             .put_single(header.root, place, header.len, header.expiry);
         self.add_live(place, header.total_len());
     }
 
     fn apply_part(&mut self, header: &Header, place: Place, part: Part) {
-        if self.index.long(header.blob).is_some() {
-            if let Some(before) = self.index.set_part(header.blob, part, place) {
+        if self.index().long(header.blob).is_some() {
+            let before = self.index_mut().set_part(header.blob, part, place);
+            if let Some(before) = before {
                 self.dead(before, header.total_len());
                 self.add_live(place, header.total_len());
             }
@@ -436,7 +472,9 @@ impl<F> Catalog<F> {
     fn apply_manifest(&mut self, header: &Header, place: Place) {
         // A copy; or the first one's write failed and can be read all the same: the last one, which
         // was acknowledged, says how long the blob lasts.
-        let before = self.index.set_manifest(header.blob, place, header.expiry);
+        let before = self
+            .index_mut()
+            .set_manifest(header.blob, place, header.expiry);
         if let Some(before) = before {
             self.dead(before, header.total_len());
             self.add_live(place, header.total_len());
@@ -458,13 +496,13 @@ impl<F> Catalog<F> {
             manifest: place,
             parts,
         };
-        self.index.put_long(header.root, long, header.expiry);
+        self.index_mut().put_long(header.root, long, header.expiry);
         self.add_live(place, header.total_len());
     }
 
     fn apply_open(&mut self, header: &Header, place: Place) {
         // A checkpoint may know the complete blob when the record that began it is replayed.
-        if self.index.long(header.blob).is_some() {
+        if self.index().long(header.blob).is_some() {
             return;
         }
         let upload = self.upload(header);

@@ -8,7 +8,7 @@
 //! | admitted against credit and space | [`wait`], [`space`] |
 //! | appended, synced, acknowledged | [`log`] in the format of [`format`] |
 //! | entered in the index | [`catalog`], [`index`] |
-//! | found, read, verified, sent | [`read`], [`shard`] |
+//! | found, read, verified, sent | [`read`], [`shard`]; where that is another executor's, [`across`] |
 //! | kept: checkpoints, compaction, expiry, scrub | [`mend`] |
 //!
 //! Promises, each with a checker in the simulator and a test on real files:
@@ -20,12 +20,14 @@
 //! The engine knows no chain, no contract, no foreign protocol; it touches disk, time, tasks and
 //! chance through [`lode_world::World`] alone. The bytes on disk are drawn in `FORMAT.md`.
 
+mod across;
 mod calibrate;
 mod catalog;
 pub mod error;
 mod finish;
 pub mod format;
 mod index;
+mod info;
 mod list;
 mod log;
 mod mend;
@@ -34,6 +36,7 @@ pub mod planted;
 mod pool;
 mod read;
 mod shard;
+mod shelf;
 mod space;
 pub mod stats;
 pub mod store;

@@ -18,8 +18,8 @@ pub(crate) async fn list<W: World>(
 ) -> Vec<BlobInfo> {
     let mut first = BTreeMap::new();
     let mut block = 0;
-    while block < shard.catalog.borrow().index.blocks() {
-        for (root, found) in shard.catalog.borrow().index.block(block) {
+    while block < shard.catalog.borrow().index().blocks() {
+        for (root, found) in shard.catalog.borrow().index().block(block) {
             if after.is_none_or(|after| root > after) && !shard.expired(found.expiry()) {
                 let info = BlobInfo {
                     root,

@@ -1,14 +1,17 @@
 //! How executors reach each other: one bounded mailbox each, and a start that all of them share.
 //!
 //! A letter is a function that runs on the receiving executor. Bytes travel in pooled buffers;
-//! nothing that belongs to an executor leaves it.
+//! nothing that belongs to an executor leaves it, but for what it lays on the [shelves](crate::shelf)
+//! of its shards.
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     sync::{Arc, atomic::AtomicU64},
 };
 
 use async_channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
 
 use crate::{Error, Result, format::superblock::Superblock};
 
@@ -68,6 +71,8 @@ impl Drop for Lease {
 pub struct Mesh {
     boxes: Arc<[Mailbox]>,
     ready: (Sender<Result<()>>, Receiver<Result<()>>),
+    /// What executors see of each other's shards.
+    shelves: Arc<Mutex<BTreeMap<u16, Arc<dyn Any + Send + Sync>>>>,
     /// Bytes of the recycled files of all shards.
     recycled: Arc<AtomicU64>,
 }
@@ -91,6 +96,7 @@ impl Mesh {
         Mesh {
             boxes: (0..executors).map(mailbox).collect(),
             ready: bounded(executors.max(1)),
+            shelves: Arc::default(),
             recycled: Arc::default(),
         }
     }
@@ -103,6 +109,21 @@ impl Mesh {
     /// Bytes of the recycled files of all shards, which each counts as it keeps and uses them.
     pub(crate) fn recycled(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.recycled)
+    }
+
+    /// Puts the shelf of a shard where all executors find it.
+    pub(crate) fn put_shelf<S: Any + Send + Sync>(&self, shard: u16, shelf: Arc<S>) {
+        self.shelves.lock().insert(shard, shelf);
+    }
+
+    /// The shelves of all shards, by number, once every executor has started.
+    pub(crate) fn shelves<S: Any + Send + Sync>(&self) -> Vec<Arc<S>> {
+        let shelves = self.shelves.lock();
+        let shelf = |shelf: &Arc<dyn Any + Send + Sync>| {
+            let shelf = Arc::clone(shelf).downcast();
+            shelf.expect("all executors of a mesh run one world")
+        };
+        shelves.values().map(shelf).collect()
     }
 
     /// Sends a letter to an executor; waits while its mailbox is full.

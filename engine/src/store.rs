@@ -2,7 +2,8 @@
 //!
 //! A blob of one chunk lives in the shard that its root names; a longer one in the shard that the
 //! root names when it was declared, otherwise in a shard of the executor that took it. A look-up
-//! asks the named shard first, then the one where a blob was last seen, then all.
+//! asks the named shard first, then the one where a blob was last seen, then all. What changes a
+//! shard is done on its executor, by letter; reads look in from any (see [`crate::shelf`]).
 
 use std::{
     any::Any,
@@ -12,6 +13,7 @@ use std::{
     ops::Range,
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
 };
 
 use bytes::Bytes;
@@ -22,6 +24,7 @@ use lode_world::{Queue, World};
 pub(crate) use crate::terms::{expiry, longest};
 use crate::{
     Error, Result, Root,
+    across::{Across, Ask},
     finish::finish,
     format::superblock::fits_segment,
     mend,
@@ -33,75 +36,12 @@ use crate::{
     wait::Credit,
 };
 pub use crate::{
+    info::{BlobInfo, Stored, UploadInfo},
     log::read::Verify,
     read::Reader,
     terms::Terms,
     upload::{Resumed, Upload},
 };
-
-/// The answer to a put: every byte is durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Root of the sector tree.
-    pub root: Root,
-    /// Bytes.
-    pub size: u64,
-    /// First epoch in which the blob may be gone: at least the one that was asked for.
-    pub expiry: Option<u32>,
-    /// The blob was there already; nothing was written twice.
-    pub existed: bool,
-}
-
-/// A stored blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BlobInfo {
-    /// Root of the sector tree.
-    pub root: Root,
-    /// Bytes.
-    pub size: u64,
-    /// First epoch in which it may be gone.
-    pub expiry: Option<u32>,
-}
-
-impl BlobInfo {
-    /// The answer to a put that found this blob.
-    pub fn existed(self) -> Stored {
-        let BlobInfo { root, size, expiry } = self;
-        Stored {
-            root,
-            size,
-            expiry,
-            existed: true,
-        }
-    }
-
-    /// An error if a blob of another size is to be stored under the same root.
-    pub(crate) fn same_size(&self, got: u64) -> Result<()> {
-        let BlobInfo { root, size, .. } = *self;
-        if size == got {
-            return Ok(());
-        }
-        Err(Error::OtherSize {
-            root,
-            have: size,
-            got,
-        })
-    }
-}
-
-/// An unfinished upload of a declared root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UploadInfo {
-    /// Declared root.
-    pub root: Root,
-    /// Declared size in bytes.
-    pub size: u64,
-    /// Durable bytes from the start: the first missing chunk begins here.
-    pub offset: u64,
-    /// First epoch in which it may be gone, as whoever began it asked. The blob that it becomes
-    /// lasts at least as long.
-    pub expiry: Option<u32>,
-}
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -167,6 +107,7 @@ struct Inner<W: World> {
     index: usize,
     shards: u16,
     local: Rc<Local<W>>,
+    across: Across<W>,
     credit: Credit,
     /// Where blobs that are not in the shard that their root names were last seen.
     hints: RefCell<BTreeMap<Root, u16>>,
@@ -218,6 +159,7 @@ impl<W: World> Store<W> {
             world: world.clone(),
             shards: opened?,
         });
+        let across = Across::new(world.clone(), mesh.shelves(), options.verify);
         for shard in local.shards.values() {
             mend::start(shard);
             mend::scrub::start(shard, options.scrub_rate);
@@ -236,6 +178,7 @@ impl<W: World> Store<W> {
             mesh,
             index,
             local,
+            across,
             credit: Credit::new(UPLOAD_CREDIT),
             hints: RefCell::new(BTreeMap::new()),
             turn: Cell::new(index),
@@ -302,8 +245,20 @@ impl<W: World> Store<W> {
 
     /// A stored blob.
     pub async fn stat(&self, root: Root) -> Result<Option<BlobInfo>> {
-        self.find(root, move |shard| async move { Ok(shard.stat(root)) })
-            .await
+        for shard in self.order(&root) {
+            let stat = match self.0.across.stat(shard, &root) {
+                Ok(stat) => stat,
+                Err(Ask) => {
+                    let ask = move |shard: Rc<Shard<W>>| async move { shard.stat(root) };
+                    self.on(shard, ask).await?
+                }
+            };
+            if stat.is_some() {
+                self.seen(root, shard);
+                return Ok(stat);
+            }
+        }
+        Ok(None)
     }
 
     /// A stored blob that a put of the same root under these terms need not store again.
@@ -332,8 +287,25 @@ impl<W: World> Store<W> {
         chunk: u64,
         within: Range<usize>,
     ) -> Result<Option<Bytes>> {
-        self.find(root, move |shard| shard.read(root, chunk, within.clone()))
-            .await
+        for shard in self.order(&root) {
+            let across = match self.is_local(shard) {
+                true => Err(Ask),
+                false => self.0.across.read(shard, &root, chunk, &within).await,
+            };
+            let read = match across {
+                Ok(read) => read,
+                Err(Ask) => {
+                    let within = within.clone();
+                    let ask = move |shard: Rc<Shard<W>>| shard.read(root, chunk, within);
+                    self.on(shard, ask).await??
+                }
+            };
+            if read.is_some() {
+                self.seen(root, shard);
+                return Ok(read);
+            }
+        }
+        Ok(None)
     }
 
     /// Proof that a chunk is part of the blob.
@@ -464,14 +436,12 @@ impl<W: World> Store<W> {
     }
 
     /// Every shard, the likeliest for a root first.
-    fn order(&self, root: &Root) -> Vec<u16> {
+    fn order(&self, root: &Root) -> impl Iterator<Item = u16> + 'static {
         let home = self.home(root);
         let hint = self.0.hints.borrow().get(root).copied().unwrap_or(home);
-        let rest = (0..self.0.shards).filter(|shard| *shard != home && *shard != hint);
-        let mut order = vec![hint];
-        order.extend(Some(home).filter(|home| *home != hint));
-        order.extend(rest);
-        order
+        let rest = (0..self.0.shards).filter(move |shard| *shard != home && *shard != hint);
+        let home = Some(home).filter(|home| *home != hint);
+        [hint].into_iter().chain(home).chain(rest)
     }
 
     /// Asks the shards, the likeliest first, until one has an answer.
@@ -530,6 +500,10 @@ impl<W: World> Store<W> {
         self.0.mesh.releases_to(self.executor_of(shard))
     }
 
+    fn is_local(&self, shard: u16) -> bool {
+        self.0.local.shards.contains_key(&shard)
+    }
+
     fn executor_of(&self, shard: u16) -> usize {
         usize::from(shard) % self.0.mesh.executors()
     }
@@ -568,7 +542,9 @@ async fn open_shards<W: World>(
             ingest_credit: options.ingest_credit,
             verify: options.verify,
         };
-        shards.insert(id, Shard::open(setup).await?);
+        let shard = Shard::open(setup).await?;
+        mesh.put_shelf(id, Arc::clone(&shard.shelf));
+        shards.insert(id, shard);
     }
     Ok(shards)
 }

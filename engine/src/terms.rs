@@ -26,3 +26,8 @@ pub(crate) fn longest(one: u32, other: u32) -> u32 {
         _ => one.max(other),
     }
 }
+
+/// Whether the expiry that the log writes as `expiry` has come by `epoch`.
+pub(crate) fn expired(expiry: u32, epoch: u32) -> bool {
+    expiry != 0 && expiry <= epoch
+}

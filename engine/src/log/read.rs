@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use lode_world::{File, World};
 
-use super::segment::Segment;
+use super::segment::Life;
 use crate::{
     format::{
         page::{self, PAGE, PAYLOAD},
@@ -43,16 +43,16 @@ pub enum Verify {
 /// Reads the record at `at` whole: its header and its payload, of `len` bytes as the index knows.
 pub async fn record<W: World>(
     world: &W,
-    segment: &Segment<W::File>,
+    life: Life<'_, W::File>,
     at: u64,
     len: usize,
     verify: Verify,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
     let total = record::HEADER + len;
-    let read = read_pages(segment, at, total).await?;
+    let read = read_pages(life, at, total).await?;
     before_work(world, total).await;
     let start = page::offset_in_page(at);
-    let pages = Pages::of(world, segment, read.as_ref(), at);
+    let pages = Pages::of(world, life.tag, read.as_ref(), at);
     let header = pages.header(start)?;
     if header.payload_len() != len {
         return Err(ReadError::Damaged("record length"));
@@ -71,17 +71,17 @@ pub async fn record<W: World>(
 /// Sequence number of the record at `at`.
 pub async fn sequence<W: World>(
     world: &W,
-    segment: &Segment<W::File>,
+    life: Life<'_, W::File>,
     at: u64,
 ) -> Result<u64, ReadError> {
-    let mut pages = read_pages(segment, at, record::HEADER).await;
+    let mut pages = read_pages(life, at, record::HEADER).await;
     for _ in 1..TRIES {
         if matches!(pages, Err(ReadError::Io(_))) {
-            pages = read_pages(segment, at, record::HEADER).await;
+            pages = read_pages(life, at, record::HEADER).await;
         }
     }
     let read = pages?;
-    let pages = Pages::of(world, segment, read.as_ref(), at);
+    let pages = Pages::of(world, life.tag, read.as_ref(), at);
     Ok(pages.header(page::offset_in_page(at))?.sequence)
 }
 
@@ -89,28 +89,24 @@ pub async fn sequence<W: World>(
 /// that hold them.
 pub async fn part<W: World>(
     world: &W,
-    segment: &Segment<W::File>,
+    life: Life<'_, W::File>,
     at: u64,
     offset: usize,
     len: usize,
 ) -> Result<ChunkBuf, ReadError> {
     let skip = record::HEADER + offset;
     let from = at + u64::try_from(skip).expect("a chunk's offset");
-    let read = read_pages(segment, from, len).await?;
-    let pages = Pages::of(world, segment, read.as_ref(), from);
+    let read = read_pages(life, from, len).await?;
+    let pages = Pages::of(world, life.tag, read.as_ref(), from);
     pages.take(page::offset_in_page(from), len)
 }
 
 /// Reads the pages that hold the stream bytes `at..at + len`.
-async fn read_pages<F: File>(
-    segment: &Segment<F>,
-    at: u64,
-    len: usize,
-) -> Result<F::Read, ReadError> {
+async fn read_pages<F: File>(life: Life<'_, F>, at: u64, len: usize) -> Result<F::Read, ReadError> {
     assert!(len > 0, "nothing is stored in no bytes");
     let pages = (page::offset_in_page(at) + len).div_ceil(PAYLOAD);
     let from = u64::from(page::page_of(at)) * PAGE_U64;
-    match segment.file.read(from, pages * PAGE).await {
+    match life.file.read(from, pages * PAGE).await {
         Ok(read) => Ok(read),
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Err(ReadError::Damaged("the file is shorter than the record"))
@@ -132,11 +128,11 @@ struct Pages<'read> {
 
 impl<'read> Pages<'read> {
     /// What was read of the pages from stream position `at` on.
-    fn of<W: World>(world: &W, segment: &Segment<W::File>, bytes: &'read [u8], at: u64) -> Self {
+    fn of<W: World>(world: &W, tag: u64, bytes: &'read [u8], at: u64) -> Self {
         Pages {
             bytes,
             first: page::page_of(at),
-            tag: segment.tag,
+            tag,
             trusted: planted::is(world, Bug::SkipChecksum),
         }
     }

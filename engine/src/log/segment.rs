@@ -54,7 +54,32 @@ pub struct Segment<F> {
     pub tombstones: Cell<u64>,
 }
 
+/// A segment's file, and the tag that its pages bear in its present life.
+#[derive(Debug)]
+pub struct Life<'file, F> {
+    /// The file.
+    pub file: &'file F,
+    /// The tag.
+    pub tag: u64,
+}
+
+impl<F> Clone for Life<'_, F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Life<'_, F> {}
+
 impl<F> Segment<F> {
+    /// Its file as it is now.
+    pub fn life(&self) -> Life<'_, F> {
+        Life {
+            file: &self.file,
+            tag: self.tag,
+        }
+    }
+
     /// A segment without records.
     pub fn new(number: u32, tag: u64, bucket: u32, file: F, path: PathBuf, file_len: u64) -> Self {
         Segment {

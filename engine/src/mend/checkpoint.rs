@@ -115,7 +115,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
             next_blob: catalog.next_blob,
         };
         let closed = catalog
-            .segments
+            .segments()
             .values()
             .filter(|segment| segment.state.get() == State::Closed);
         let whole = closed.filter(|segment| segment.last.get() < covered);
@@ -137,7 +137,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
     }
     // Uploads that became blobs while those were written are in the index by now. Blocks that are
     // added from here on hold records that are replayed.
-    let blocks = shard.catalog.borrow().index.blocks();
+    let blocks = shard.catalog.borrow().index().blocks();
     for block in 0..blocks {
         push_block(shard, block, &mut out.encoder);
         out.flush(PIECE).await?;
@@ -151,7 +151,7 @@ async fn write_items<W: World>(shard: &Rc<Shard<W>>, file: &W::File) -> std::io:
 
 fn push_block<W: World>(shard: &Rc<Shard<W>>, block: usize, encoder: &mut Encoder) {
     let catalog = shard.catalog.borrow();
-    for (root, found) in catalog.index.block(block) {
+    for (root, found) in catalog.index().block(block) {
         match found {
             Found::Single { place, len, expiry } => encoder.push(&Item::Single {
                 root,
@@ -359,7 +359,7 @@ impl Loading {
                 (1..=u32::try_from(lode_proofs::CHUNK_LEN).ok()?)
                     .contains(&len)
                     .then_some(())?;
-                catalog.index.put_single(root, place, len, expiry);
+                catalog.index_mut().put_single(root, place, len, expiry);
             }
             Item::Blob {
                 root,
@@ -414,7 +414,7 @@ impl Loading {
         shard
             .catalog
             .borrow_mut()
-            .index
+            .index_mut()
             .put_long(root, long, expiry);
         Some(())
     }

@@ -54,7 +54,7 @@ const GAIN_SHARE: u64 = 16;
 /// Frees what can be freed.
 pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     let _turn = shard.mend.busy.lock(()).await;
-    let epoch = shard.epoch.get();
+    let epoch = shard.epoch();
     // Nobody puts records of these terms any more.
     let over = |bucket: u32| bucket != 0 && bucket <= epoch;
     shard.end_lanes(|lane| over(lane.segment().bucket)).await;
@@ -93,7 +93,7 @@ async fn give_back<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
 
 /// Frees segments whose every record has expired.
 async fn free_expired<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
-    let epoch = shard.epoch.get();
+    let epoch = shard.epoch();
     let expired = pick(shard, |segment| {
         segment.expired(epoch) && segment.live.get() == 0
     });
@@ -111,7 +111,7 @@ pub(crate) async fn wants_checkpoint<W: World>(shard: &Rc<Shard<W>>) -> Result<b
     }
     let (covered, coverable) = (shard.mend.covered.get(), shard.covered());
     let catalog = shard.catalog.borrow();
-    let young = catalog.segments.values().filter(|segment| {
+    let young = catalog.segments().values().filter(|segment| {
         let last = segment.last.get();
         covered != 0 && covered <= last && last < coverable
     });
@@ -134,7 +134,7 @@ fn segment_of<W: World>(shard: &Shard<W>, number: u32) -> Option<Rc<Segment<W::F
 fn pick<W: World>(shard: &Shard<W>, wanted: impl Fn(&Segment<W::File>) -> bool) -> Vec<u32> {
     let catalog = shard.catalog.borrow();
     let closed = catalog
-        .segments
+        .segments()
         .values()
         .filter(|segment| segment.state.get() == State::Closed && segment.unsettled.get() == 0);
     closed
@@ -165,7 +165,7 @@ fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
     let catalog = shard.catalog.borrow();
     candidates
         .into_iter()
-        .min_by_key(|number| kept.of(&catalog.segments[number]))
+        .min_by_key(|number| kept.of(&catalog.segments()[number]))
 }
 
 /// What has to be kept of a segment that is freed: live records, and tombstones for which there
@@ -181,7 +181,7 @@ struct Kept {
 impl Kept {
     fn now<W: World>(shard: &Shard<W>) -> Kept {
         let catalog = shard.catalog.borrow();
-        let segments = catalog.segments.values();
+        let segments = catalog.segments().values();
         let mut firsts: Vec<(u64, u32)> = segments
             .map(|segment| (segment.first.get(), segment.number))
             .filter(|(first, _)| *first != 0)
@@ -326,7 +326,7 @@ async fn move_record<W: World>(
     }
     let len = header.payload_len();
     let (header, payload) =
-        match read::record(&shard.world, segment, entry.at, len, Verify::Hash).await {
+        match read::record(&shard.world, segment.life(), entry.at, len, Verify::Hash).await {
             Ok((header, payload)) => (header, payload.share()),
             Err(error) => {
                 // Counted and logged; the record stays where it is and so does its segment.
@@ -370,7 +370,7 @@ async fn move_tombstone<W: World>(
     let needed = {
         let catalog = shard.catalog.borrow();
         let others = catalog
-            .segments
+            .segments()
             .values()
             .filter(|other| other.number != segment.number);
         let older = others
@@ -401,7 +401,7 @@ async fn move_tombstone<W: World>(
 
 /// Takes a segment that nothing points to out of the shard and gives its file back.
 async fn free<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<()> {
-    let Some(mut segment) = shard.catalog.borrow_mut().segments.remove(&number) else {
+    let Some(mut segment) = shard.catalog.borrow_mut().take_segment(number) else {
         return Ok(());
     };
     // Readers that found it before it was taken out still hold it.
@@ -417,8 +417,8 @@ async fn free<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<()> {
 
 /// Drops what has expired by `epoch` and frees its segments.
 pub(crate) async fn set_epoch<W: World>(shard: &Rc<Shard<W>>, epoch: u32) -> Result<()> {
-    if epoch > shard.epoch.get() {
-        shard.epoch.set(epoch);
+    if epoch > shard.epoch() {
+        shard.shelf.set_epoch(epoch);
         let sessions = shard.sessions.borrow();
         let mut catalog = shard.catalog.borrow_mut();
         catalog.drop_expired(epoch);

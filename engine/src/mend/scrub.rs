@@ -13,10 +13,7 @@ use crate::{
     format::manifest,
     index::Found,
     log::read::{ReadError, Verify},
-    shard::{
-        Shard, add,
-        get::{Wanted, chunk_of, group_of, manifest_of},
-    },
+    shard::{Shard, add, wanted::Wanted},
 };
 
 /// Pause between two background passes.
@@ -46,11 +43,11 @@ pub(crate) async fn pass<W: World>(shard: &Rc<Shard<W>>, rate: u64) -> Result<()
     let started = shard.world.now();
     let mut bytes = 0_u64;
     let mut block = 0;
-    while block < shard.catalog.borrow().index.blocks() {
+    while block < shard.catalog.borrow().index().blocks() {
         let roots: Vec<Root> = shard
             .catalog
             .borrow()
-            .index
+            .index()
             .block(block)
             .map(|(root, _)| root)
             .collect();
@@ -78,24 +75,14 @@ pub(crate) async fn pass<W: World>(shard: &Rc<Shard<W>>, rate: u64) -> Result<()
 /// Record `part` of a blob: chunks, then groups, then the manifest; none after the last.
 fn nth_record<W: World>(shard: &Shard<W>, root: &Root, part: u64) -> Option<Wanted> {
     let catalog = shard.catalog.borrow();
-    match catalog.index.get(root)? {
-        Found::Single { place, len, .. } => {
-            let len = usize::try_from(len).expect("64-bit");
-            let kind = crate::format::record::Kind::Single;
-            (part == 0).then_some(Wanted {
-                place,
-                kind,
-                blob: 0,
-                detail: 0,
-                len,
-            })
-        }
+    match catalog.index().get(root)? {
+        Found::Single { place, len, .. } => (part == 0).then(|| Wanted::single(place, len)),
         Found::Long { long, .. } => {
             let (chunks, groups) = (manifest::chunks(long.size), manifest::groups(long.size));
             match part.checked_sub(chunks) {
-                None => Some(chunk_of(long, part)),
-                Some(group) if group < groups => Some(group_of(long, group)),
-                Some(last) if last == groups => Some(manifest_of(long)),
+                None => Some(Wanted::chunk_of(long, part)),
+                Some(group) if group < groups => Some(Wanted::group_of(long, group)),
+                Some(last) if last == groups => Some(Wanted::manifest_of(long)),
                 Some(_) => None,
             }
         }

@@ -17,7 +17,8 @@ impl<W: World> Shard<W> {
         let _held = self.roots.lock(root).await;
         let (expiry, blob, there) = {
             let catalog = self.catalog.borrow();
-            let Some(found) = catalog.index.get(&root) else {
+            let index = catalog.index();
+            let Some(found) = index.get(&root) else {
                 return Ok(false);
             };
             let blob = match found {

@@ -6,43 +6,26 @@ use bytes::Bytes;
 use lode_proofs::{BlobShape, ChunkProof, ChunkRun, ProofPlan, fold_roots};
 use lode_world::World;
 
-use super::{Shard, add};
+use super::{Shard, add, wanted::Wanted};
 use crate::{
     Error, Result, Root,
     format::{
         manifest::{self, GROUP},
-        record::{Header, Kind},
+        record::Header,
     },
-    index::{Found, Long, Place},
-    log::read::{self, ReadError, Verify},
+    index::{Found, Long},
+    log::{
+        read::{ReadError, Verify},
+        segment::Segment,
+    },
     pool::ChunkBuf,
-    store::{self, BlobInfo},
+    store::BlobInfo,
 };
-
-/// A record to read: where it is and what it must say of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub place: Place,
-    pub kind: Kind,
-    /// Blob number, for parts of longer blobs.
-    pub blob: u64,
-    pub detail: u64,
-    pub len: usize,
-}
 
 impl<W: World> Shard<W> {
     /// The blob of a root.
     pub(crate) fn stat(&self, root: Root) -> Option<BlobInfo> {
-        let catalog = self.catalog.borrow();
-        let found = catalog
-            .index
-            .get(&root)
-            .filter(|found| !self.expired(found.expiry()))?;
-        Some(BlobInfo {
-            root,
-            size: found.size(),
-            expiry: store::expiry(found.expiry()),
-        })
+        BlobInfo::of(&self.catalog.borrow().index(), &root, self.epoch())
     }
 
     /// Bytes `range` of chunk `chunk` of a blob; none if the blob is not here.
@@ -79,11 +62,7 @@ impl<W: World> Shard<W> {
                 Err(error) => return Err(self.fault(error, root, chunk)),
             }
         };
-        add(&self.count.reads, 1);
-        add(
-            &self.count.read_bytes,
-            u64::try_from(range.len()).expect("64-bit"),
-        );
+        self.shelf.count_read(range.len());
         Ok(Some(bytes))
     }
 
@@ -95,13 +74,9 @@ impl<W: World> Shard<W> {
         root: &Root,
         range: &Range<usize>,
     ) -> std::result::Result<Bytes, ReadError> {
-        let read = if *range == (0..wanted.len) {
-            let record = self.record(wanted, root, self.verify).await;
-            record.map(|(_, payload)| payload)
-        } else {
-            self.part_of(wanted, range).await
-        };
-        match read {
+        let segment = self.segment_of(wanted)?;
+        let read = wanted.read(&self.world, segment.life(), root, range, self.verify);
+        match read.await {
             Ok(payload) => Ok(payload.share()),
             Err(ReadError::Damaged(why)) => {
                 let (_, payload) = self.record(wanted, root, Verify::Hash).await?;
@@ -114,25 +89,7 @@ impl<W: World> Shard<W> {
 
     /// The record of a chunk.
     fn chunk_of(&self, root: &Root, chunk: u64) -> Option<Wanted> {
-        let catalog = self.catalog.borrow();
-        let found = catalog
-            .index
-            .get(root)
-            .filter(|found| !self.expired(found.expiry()))?;
-        if chunk >= manifest::chunks(found.size()) {
-            return None;
-        }
-        let len = manifest::chunk_len(found.size(), chunk);
-        Some(match found {
-            Found::Single { place, .. } => Wanted {
-                place,
-                kind: Kind::Single,
-                blob: 0,
-                detail: 0,
-                len,
-            },
-            Found::Long { long, .. } => chunk_of(long, chunk),
-        })
+        Wanted::chunk(&self.catalog.borrow().index(), root, chunk, self.epoch())
     }
 
     /// Reads a record whole and checks that it is the one that is wanted.
@@ -142,45 +99,15 @@ impl<W: World> Shard<W> {
         root: &Root,
         verify: Verify,
     ) -> std::result::Result<(Header, ChunkBuf), ReadError> {
-        let segment = self
-            .segment(wanted.place)
-            .ok_or(ReadError::Damaged("its segment is missing"))?;
-        let (header, payload) = read::record(
-            &self.world,
-            &segment,
-            u64::from(wanted.place.at),
-            wanted.len,
-            verify,
-        )
-        .await?;
-        let same_root =
-            wanted.kind != Kind::Single && wanted.kind != Kind::Manifest || header.root == *root;
-        let same = header.kind == wanted.kind
-            && header.blob == wanted.blob
-            && header.detail == wanted.detail;
-        if same && same_root {
-            Ok((header, payload))
-        } else {
-            Err(ReadError::Damaged("another record is in its place"))
-        }
+        let segment = self.segment_of(wanted)?;
+        wanted
+            .record(&self.world, segment.life(), root, verify)
+            .await
     }
 
-    async fn part_of(
-        &self,
-        wanted: Wanted,
-        range: &Range<usize>,
-    ) -> std::result::Result<ChunkBuf, ReadError> {
-        let segment = self
-            .segment(wanted.place)
-            .ok_or(ReadError::Damaged("its segment is missing"))?;
-        read::part(
-            &self.world,
-            &segment,
-            u64::from(wanted.place.at),
-            range.start,
-            range.len(),
-        )
-        .await
+    fn segment_of(&self, wanted: Wanted) -> std::result::Result<Rc<Segment<W::File>>, ReadError> {
+        self.segment(wanted.place)
+            .ok_or(ReadError::Damaged("its segment is missing"))
     }
 
     /// The error for a read that failed; damage is counted and told to the operator.
@@ -251,10 +178,10 @@ impl<W: World> Shard<W> {
         if self.stat(info.root)?.size != info.size {
             return None;
         }
-        match self.catalog.borrow().index.get(&info.root)? {
+        match self.catalog.borrow().index().get(&info.root)? {
             Found::Single { .. } => Some(Sources::Root),
             Found::Long { long, .. } => Some(Sources::Records {
-                manifest: manifest_of(long),
+                manifest: Wanted::manifest_of(long),
                 groups: groups_for(long, plan),
             }),
         }
@@ -290,40 +217,6 @@ impl<W: World> Shard<W> {
     }
 }
 
-/// A longer blob's manifest record.
-pub(crate) fn manifest_of(long: &Long) -> Wanted {
-    Wanted {
-        place: long.manifest,
-        kind: Kind::Manifest,
-        blob: long.blob,
-        detail: long.size,
-        len: manifest::encoded_len(long.size),
-    }
-}
-
-/// A longer blob's group record.
-pub(crate) fn group_of(long: &Long, group: u64) -> Wanted {
-    Wanted {
-        place: long.group(group),
-        kind: Kind::Group,
-        blob: long.blob,
-        detail: group,
-        len: manifest::GROUP_LEN,
-    }
-}
-
-/// A longer blob's chunk record.
-pub(crate) fn chunk_of(long: &Long, chunk: u64) -> Wanted {
-    let len = manifest::chunk_len(long.size, chunk);
-    Wanted {
-        place: long.chunk(chunk),
-        kind: Kind::Chunk,
-        blob: long.blob,
-        detail: chunk,
-        len,
-    }
-}
-
 /// The group records whose chunk roots a proof needs.
 fn groups_for(long: &Long, plan: &ProofPlan) -> Vec<Wanted> {
     if manifest::groups(long.size) == 0 {
@@ -333,7 +226,7 @@ fn groups_for(long: &Long, plan: &ProofPlan) -> Vec<Wanted> {
     let groups: BTreeSet<u64> = runs.map(|run| run.first / GROUP).collect();
     groups
         .into_iter()
-        .map(|group| group_of(long, group))
+        .map(|group| Wanted::group_of(long, group))
         .collect()
 }
 

@@ -15,6 +15,7 @@ pub mod get;
 pub mod open;
 pub mod put;
 pub mod upload;
+pub mod wanted;
 
 use std::{
     cell::{Cell, RefCell},
@@ -30,6 +31,7 @@ use lode_world::{Queue, World};
 
 use crate::{
     Error, Result, Root,
+    across::ShelfOf,
     catalog::Catalog,
     format::{footer, record, segment::HEADER_PAGES},
     index::Place,
@@ -62,6 +64,8 @@ pub struct Shard<W: World> {
     pub(crate) id: u16,
     pub(crate) dir: PathBuf,
     pub(crate) catalog: RefCell<Catalog<W::File>>,
+    /// What others see of the catalog.
+    pub(crate) shelf: Arc<ShelfOf<W>>,
     pub(crate) supply: Supply<W>,
     pub(crate) space: Rc<Space<W>>,
     lanes: RefCell<BTreeMap<u32, Rc<Lane<W>>>>,
@@ -79,7 +83,6 @@ pub struct Shard<W: World> {
     verify: Verify,
     pub(crate) counters: Rc<Counters>,
     pub(crate) count: Count,
-    pub(crate) epoch: Cell<u32>,
     pub(crate) stopping: Cell<bool>,
     /// Blobs of which a delete failed: what the next start makes of it is not known.
     pub(crate) doubts: RefCell<BTreeSet<Root>>,
@@ -93,8 +96,6 @@ pub struct Shard<W: World> {
 pub(crate) struct Count {
     pub records: Cell<u64>,
     pub record_bytes: Cell<u64>,
-    pub reads: Cell<u64>,
-    pub read_bytes: Cell<u64>,
     pub corrupt: Cell<u64>,
     pub scrubbed: Cell<u64>,
     pub scrub_passes: Cell<u64>,
@@ -277,7 +278,7 @@ impl<W: World> Shard<W> {
     /// The bucket of an expiry epoch: few of them, each less than half as long again as what is left
     /// until the epoch.
     fn bucket(&self, expiry: u32) -> u32 {
-        let Some(left) = expiry.checked_sub(self.epoch.get()).filter(|_| expiry != 0) else {
+        let Some(left) = expiry.checked_sub(self.epoch()).filter(|_| expiry != 0) else {
             return expiry;
         };
         let step = (left.max(1).next_power_of_two() / 4).max(1);
@@ -329,10 +330,7 @@ impl<W: World> Shard<W> {
                     taken?
                 }
             };
-            self.catalog
-                .borrow_mut()
-                .segments
-                .insert(segment.number, Rc::clone(&segment));
+            self.catalog.borrow_mut().add_segment(Rc::clone(&segment));
             let lane = Lane::start(self.world.clone(), segment, Rc::clone(&self.counters));
             let before = self.lanes.borrow_mut().insert(bucket, lane);
             before
@@ -468,14 +466,20 @@ impl<W: World> Shard<W> {
     /// Forgets everything, for a checkpoint that turned out to be damaged half-way.
     pub(crate) fn clear_catalog(&self) {
         let keys = [self.world.random(), self.world.random()];
-        *self.catalog.borrow_mut() = Catalog::new(keys);
+        self.shelf.clear(keys);
+        *self.catalog.borrow_mut() = Catalog::new(Arc::clone(&self.shelf));
+    }
+
+    /// The epoch that the shard is at.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.shelf.epoch()
     }
 
     /// The segment of a place.
     pub(crate) fn segment(&self, place: Place) -> Option<Rc<Segment<W::File>>> {
         self.catalog
             .borrow()
-            .segments
+            .segments()
             .get(&place.segment)
             .map(Rc::clone)
     }
@@ -491,10 +495,11 @@ impl<W: World> Shard<W> {
     /// Counters and gauges of this shard.
     pub(crate) fn stats(&self) -> Stats {
         let catalog = self.catalog.borrow();
-        let totals = catalog.index.totals();
+        let totals = catalog.index().totals();
+        let (reads, read_bytes) = self.shelf.reads();
         let count = &self.count;
         let lengths = catalog
-            .segments
+            .segments()
             .values()
             .map(|segment| segment.file_len.get());
         let free =
@@ -504,11 +509,11 @@ impl<W: World> Shard<W> {
             uploads: u64::try_from(catalog.uploads.len()).expect("64-bit"),
             chunks: totals.chunks,
             blob_bytes: totals.bytes,
-            index_bytes: catalog.index.memory(),
-            segments: u64::try_from(catalog.segments.len()).expect("64-bit"),
+            index_bytes: catalog.index().memory(),
+            segments: u64::try_from(catalog.segments().len()).expect("64-bit"),
             segment_bytes: lengths.sum::<u64>() + free,
             live_bytes: catalog
-                .segments
+                .segments()
                 .values()
                 .map(|segment| segment.live.get())
                 .sum(),
@@ -516,8 +521,8 @@ impl<W: World> Shard<W> {
             record_bytes: count.record_bytes.get(),
             frames: self.counters.frames.get(),
             written_bytes: self.counters.written.get(),
-            reads: count.reads.get(),
-            read_bytes: count.read_bytes.get(),
+            reads,
+            read_bytes,
             corrupt: count.corrupt.get(),
             write_failures: self.counters.failures.get(),
             full_refusals: 0,
@@ -530,7 +535,7 @@ impl<W: World> Shard<W> {
             disk_free: 0,
             disk_total: 0,
             read_only: 0,
-            epoch: u64::from(self.epoch.get()),
+            epoch: u64::from(self.epoch()),
         }
     }
 }

@@ -14,6 +14,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
 };
 
 use lode_world::{Disk, File, Open, World};
@@ -42,6 +43,7 @@ use crate::{
     },
     mend::checkpoint,
     planted::{self, Bug},
+    shelf::Shelf,
     space::Space,
     wait::{Bell, Credit, KeyLock},
 };
@@ -104,6 +106,7 @@ impl<W: World> Shard<W> {
             verify,
         } = setup;
         let keys = [world.random(), world.random()];
+        let shelf = Arc::new(Shelf::new(keys, superblock.epoch));
         let supply = Supply::new(
             world.clone(),
             dir.clone(),
@@ -115,7 +118,8 @@ impl<W: World> Shard<W> {
         Shard {
             id,
             dir,
-            catalog: RefCell::new(Catalog::new(keys)),
+            catalog: RefCell::new(Catalog::new(Arc::clone(&shelf))),
+            shelf,
             supply,
             space,
             lanes: RefCell::new(BTreeMap::new()),
@@ -131,7 +135,6 @@ impl<W: World> Shard<W> {
             verify,
             counters: Rc::new(Counters::default()),
             count: Count::default(),
-            epoch: Cell::new(superblock.epoch),
             stopping: Cell::new(false),
             doubts: RefCell::new(BTreeSet::new()),
             unsettled: RefCell::new(BTreeSet::new()),
@@ -198,10 +201,7 @@ impl<W: World> Shard<W> {
     }
 
     fn adopt(&self, segment: Segment<W::File>) {
-        self.catalog
-            .borrow_mut()
-            .segments
-            .insert(segment.number, Rc::new(segment));
+        self.catalog.borrow_mut().add_segment(Rc::new(segment));
     }
 
     /// Who a segment file is; none if no record was ever acknowledged in it.
@@ -260,10 +260,7 @@ impl<W: World> Shard<W> {
     /// Takes a segment as a source: by its footer, which is read when its turn comes, or by a walk.
     async fn source(&self, segment: Segment<W::File>) -> Result<Source<W::File>> {
         let segment = Rc::new(segment);
-        self.catalog
-            .borrow_mut()
-            .segments
-            .insert(segment.number, Rc::clone(&segment));
+        self.catalog.borrow_mut().add_segment(Rc::clone(&segment));
         if let Some(first) = replay::first_sequence(&self.world, &segment).await {
             segment.state.set(State::Closed);
             return Ok(Source {
@@ -399,7 +396,7 @@ impl<W: World> Shard<W> {
 
     /// The record that makes a blob exist.
     fn place_of(&self, root: &Root) -> Option<Place> {
-        match self.catalog.borrow().index.get(root)? {
+        match self.catalog.borrow().index().get(root)? {
             Found::Single { place, .. } => Some(place),
             Found::Long { long, .. } => Some(long.manifest),
         }
@@ -410,7 +407,7 @@ impl<W: World> Shard<W> {
     async fn put_before(&self, tombstone: &Header) -> Option<bool> {
         let place = self.place_of(&tombstone.root)?;
         let segment = self.segment(place)?;
-        let sequence = read::sequence(&self.world, &segment, u64::from(place.at))
+        let sequence = read::sequence(&self.world, segment.life(), u64::from(place.at))
             .await
             .ok()?;
         let deleted = match tombstone.detail {
@@ -429,7 +426,7 @@ impl<W: World> Shard<W> {
             let mut walked = walked.expect("only walked sources are left");
             self.forget_failed(&segment, &mut walked, covered).await;
             if walked.entries.is_empty() {
-                self.catalog.borrow_mut().segments.remove(&segment.number);
+                self.catalog.borrow_mut().take_segment(segment.number);
                 if let Some(segment) = Rc::into_inner(segment) {
                     self.supply.give_back(segment).await?;
                 }
@@ -453,8 +450,8 @@ impl<W: World> Shard<W> {
         for blob in undeclared {
             catalog.forget(blob);
         }
-        catalog.drop_expired(self.epoch.get());
-        catalog.drop_expired_uploads(self.epoch.get(), |_| false);
+        catalog.drop_expired(self.epoch());
+        catalog.drop_expired_uploads(self.epoch(), |_| false);
         let lost = catalog.lost();
         if lost > 0 {
             super::add(&self.count.corrupt, lost);

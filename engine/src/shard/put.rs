@@ -11,6 +11,7 @@ use crate::{
     format::record::Kind,
     space::Need,
     store::{self, BlobInfo, Stored},
+    terms,
 };
 
 impl<W: World> Shard<W> {
@@ -53,7 +54,7 @@ impl<W: World> Shard<W> {
         if self.stopping.get() {
             return Err(Error::Closing);
         }
-        let now = self.epoch.get();
+        let now = self.epoch();
         if expiry != 0 && expiry <= now {
             return Err(Error::Expired { expiry, now });
         }
@@ -80,7 +81,8 @@ impl<W: World> Shard<W> {
             return false;
         }
         let catalog = self.catalog.borrow();
-        let Some(found) = catalog.index.get(root) else {
+        let index = catalog.index();
+        let Some(found) = index.get(root) else {
             return false;
         };
         let term = |expiry: u32| if expiry == 0 { u32::MAX } else { expiry };
@@ -91,7 +93,8 @@ impl<W: World> Shard<W> {
     /// tombstone lasts as long as the blob, and has to outlast every record of it.
     pub(crate) fn longest(&self, root: &Root, expiry: u32) -> u32 {
         let catalog = self.catalog.borrow();
-        let found = catalog.index.get(root);
+        let index = catalog.index();
+        let found = index.get(root);
         found.map_or(expiry, |found| store::longest(found.expiry(), expiry))
     }
 
@@ -102,6 +105,6 @@ impl<W: World> Shard<W> {
 
     /// Whether an expiry epoch has come.
     pub(crate) fn expired(&self, expiry: u32) -> bool {
-        expiry != 0 && expiry <= self.epoch.get()
+        terms::expired(expiry, self.epoch())
     }
 }

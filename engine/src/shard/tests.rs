@@ -140,8 +140,8 @@ fn groups_that_move_under_a_proof() {
         for chunk in [0, GROUP] {
             let mut proving = pin!(Rc::clone(&shard).prove(root, chunk));
             begin(proving.as_mut()).await;
-            let manifest = shard.catalog.borrow().index.long(1).unwrap().1.manifest;
-            let segments: Vec<u32> = shard.catalog.borrow().segments.keys().copied().collect();
+            let manifest = shard.catalog.borrow().index().long(1).unwrap().1.manifest;
+            let segments: Vec<u32> = shard.catalog.borrow().segments().keys().copied().collect();
             for number in segments
                 .into_iter()
                 .filter(|number| *number != manifest.segment)
@@ -168,7 +168,7 @@ fn a_blob_that_goes_under_a_proof() {
         let mut proving = pin!(Rc::clone(&shard).prove(root, 0));
         begin(proving.as_mut()).await;
         assert!(Rc::clone(&shard).delete(root).await.unwrap());
-        let groups = shard.catalog.borrow().segments.keys().next().copied();
+        let groups = shard.catalog.borrow().segments().keys().next().copied();
         reclaim::compact(&shard, groups.unwrap(), false)
             .await
             .unwrap();
@@ -274,7 +274,10 @@ fn checkpoints_know_uploads() {
     let root = Root::from([9; 32]);
     let known = |shard: &Shard<SimWorld>| {
         let catalog = shard.catalog.borrow();
-        let live = catalog.segments.values().map(|segment| segment.live.get());
+        let live = catalog
+            .segments()
+            .values()
+            .map(|segment| segment.live.get());
         let live: u64 = live.sum();
         (catalog.uploads.clone(), catalog.declared.clone(), live)
     };
@@ -338,7 +341,7 @@ fn uploads_go_on_after_a_checkpoint() {
         assert!(Rc::clone(&shard).abandon(roots[1]).await.unwrap());
         // As after an abandon whose tombstone could not be written.
         shard.catalog.borrow_mut().forget(3);
-        let segments: Vec<u32> = shard.catalog.borrow().segments.keys().copied().collect();
+        let segments: Vec<u32> = shard.catalog.borrow().segments().keys().copied().collect();
         for number in segments {
             shard.close_lanes().await;
             reclaim::compact(&shard, number, false).await.unwrap();
@@ -350,13 +353,14 @@ fn uploads_go_on_after_a_checkpoint() {
         let catalog = shard.catalog.borrow();
         assert!(catalog.uploads.is_empty());
         assert!(catalog.declared.is_empty());
-        let (_, long) = catalog.index.long(1).unwrap();
-        let there = |place: Place| catalog.segments.contains_key(&place.segment);
+        let index = catalog.index();
+        let (_, long) = index.long(1).unwrap();
+        let there = |place: Place| catalog.segments().contains_key(&place.segment);
         for chunk in [0, 1, 2, 700, GROUP - 1, GROUP + 3, 2 * GROUP - 1] {
             assert!(there(long.chunk(chunk)), "chunk {chunk}");
         }
         assert!(there(long.group(1)) && there(long.manifest));
-        assert_eq!(catalog.index.totals().blobs, 1);
+        assert_eq!(catalog.index().totals().blobs, 1);
     })
     .unwrap();
 }
@@ -389,7 +393,8 @@ fn an_upload_that_ends_under_a_checkpoint() {
         let catalog = shard.catalog.borrow();
         assert!(catalog.uploads.is_empty());
         assert!(catalog.declared.is_empty());
-        let (_, long) = catalog.index.long(1).unwrap();
+        let index = catalog.index();
+        let (_, long) = index.long(1).unwrap();
         assert!(long.chunk(700) != Place::NONE && long.group(1) != Place::NONE);
     })
     .unwrap();
