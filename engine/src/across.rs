@@ -22,8 +22,9 @@ pub(crate) struct Across<W: World> {
     verify: Verify,
 }
 
-/// A shard's own executor has to be asked: its index was being changed, or what was read is not
-/// what is there now, or is damaged.
+/// A shard's own executor has to be asked: its index was being changed, the range is none of the
+/// chunk's, the file is on no shelf or could not be read, or what was read is damaged or of another
+/// life of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ask;
 

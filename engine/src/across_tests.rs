@@ -1,16 +1,25 @@
 //! Reads of another executor's shard: the same answers as its own, or none.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    thread,
+};
 
 use lode_world::{
     Queue,
-    sim::{Faults, Sim, SimWorld},
+    sim::{Faults, Sim, SimFile, SimWorld},
 };
 
 use super::*;
 use crate::{
     Error,
+    catalog::Catalog,
+    format::record::{Header, Kind},
+    index::Place,
     mesh::Mesh,
+    shelf::Busy,
     store::{Options, Store, Terms},
 };
 
@@ -166,6 +175,49 @@ fn a_file_used_again_is_not_read() {
             }
         }
         assert!(refused > 1, "{refused} reads met another life");
+    });
+}
+
+/// Whoever looks in while a blob is replaced, by its copy or for a longer term, finds it.
+#[test]
+fn a_blob_that_is_replaced_is_always_there() {
+    let shelf: Arc<ShelfOf<SimWorld>> = Arc::new(Shelf::new([1, 2], 0));
+    let mut catalog: Catalog<SimFile> = Catalog::new(Arc::clone(&shelf));
+    let root = Root::from([7; 32]);
+    let mut header = Header {
+        kind: Kind::Single,
+        flags: 0,
+        len: 1000,
+        sequence: 1,
+        blob: 0,
+        detail: 0,
+        expiry: 0,
+        root,
+        check: [0; 32],
+    };
+    let place = |at| Place { segment: 1, at };
+    catalog.apply(&header, place(0));
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut found = 0_u64;
+            while !over.load(Relaxed) {
+                match shelf.stat(&root) {
+                    Ok(stat) => {
+                        assert_eq!(stat.map(|stat| stat.size), Some(1000));
+                        found += 1;
+                    }
+                    Err(Busy) => {}
+                }
+            }
+            found
+        });
+        for at in 1..300_000 {
+            header.sequence += 1;
+            catalog.apply(&header, place(at));
+        }
+        over.store(true, Relaxed);
+        assert_ne!(looks.join().unwrap(), 0);
     });
 }
 

@@ -301,9 +301,14 @@ impl<F: File> Catalog<F> {
 
     /// Removes a blob and counts its bytes as dead; whether there was one.
     pub fn remove(&mut self, root: &Root) -> bool {
-        let Some(removed) = self.index_mut().remove(root) else {
-            return false;
-        };
+        let removed = self.index_mut().remove(root);
+        let there = removed.is_some();
+        removed.into_iter().for_each(|removed| self.lose(removed));
+        there
+    }
+
+    /// Counts the bytes of what the index has lost as dead.
+    fn lose(&mut self, removed: Removed) {
         match removed {
             Removed::Single { place, len } => self.dead(place, total(len)),
             // What removes it may be older than it: then its manifest is still to come, and its
@@ -320,7 +325,6 @@ impl<F: File> Catalog<F> {
                 }
             }
         }
-        true
     }
 
     /// Forgets an upload and counts its bytes as dead; whether there was one.
@@ -443,9 +447,11 @@ impl<F: File> Catalog<F> {
     }
 
     fn apply_single(&mut self, header: &Header, place: Place) {
-        self.remove(&header.root);
-        self.index_mut()
+        // In one step: whoever looks in from another executor finds the one or the other.
+        let before = self
+            .index_mut()
             .put_single(header.root, place, header.len, header.expiry);
+        before.into_iter().for_each(|before| self.lose(before));
         self.add_live(place, header.total_len());
     }
 
@@ -489,14 +495,14 @@ impl<F: File> Catalog<F> {
         let groups = (0..manifest::groups(size))
             .map(|index| upload.groups.get(&index).map_or(Place::NONE, |held| held.0));
         let parts = chunks.chain(groups).collect();
-        self.remove(&header.root);
         let long = Long {
             blob: header.blob,
             size,
             manifest: place,
             parts,
         };
-        self.index_mut().put_long(header.root, long, header.expiry);
+        let before = self.index_mut().put_long(header.root, long, header.expiry);
+        before.into_iter().for_each(|before| self.lose(before));
         self.add_live(place, header.total_len());
     }
 

@@ -187,21 +187,28 @@ impl Index {
         Some((entry.root, self.long_of(entry)))
     }
 
-    /// Puts a blob of one chunk, replacing what had its root.
-    pub fn put_single(&mut self, root: Root, place: Place, len: u32, expiry: u32) {
+    /// Puts a blob of one chunk, replacing what had its root, which is returned.
+    pub fn put_single(
+        &mut self,
+        root: Root,
+        place: Place,
+        len: u32,
+        expiry: u32,
+    ) -> Option<Removed> {
         assert!(len != FREE && len != LONG, "a single has 1..=262,144 bytes");
-        self.remove(&root);
+        let before = self.remove(&root);
         self.insert(Entry {
             root,
             place,
             len,
             expiry,
         });
+        before
     }
 
-    /// Puts a longer blob, replacing what had its root.
-    pub fn put_long(&mut self, root: Root, long: Long, expiry: u32) {
-        self.remove(&root);
+    /// Puts a longer blob, replacing what had its root, which is returned.
+    pub fn put_long(&mut self, root: Root, long: Long, expiry: u32) -> Option<Removed> {
+        let before = self.remove(&root);
         let blob = long.blob;
         let slot = match self.longs_free.pop() {
             Some(slot) => slot,
@@ -222,6 +229,7 @@ impl Index {
         };
         let at = self.insert(entry);
         self.by_blob.insert(blob, at);
+        before
     }
 
     /// Removes a blob; its parts are returned so that their bytes can be counted as dead.

@@ -3,8 +3,12 @@
 //! A letter to another executor and its answer are two wake-ups, and wait until both come round to
 //! their letters: half of all reads, where there are two executors, took that way for a look-up of
 //! a microsecond. So a shard's index lies on a shelf, under a lock that its own executor alone takes
-//! for writing; the others look in, and read the file through rings of their own. What they cannot
-//! answer for certain they still ask by letter.
+//! for writing; the others look in, and read the file through rings of their own. They never wait
+//! for the lock, and its owner waits for a look-up at most, or, should a reader lose its core just
+//! then, until it is back. What they cannot answer for certain they still ask by letter.
+//!
+//! A file may be given back, and begin another life, while another executor reads it: the tags of
+//! its pages tell.
 
 use std::{
     collections::BTreeMap,
@@ -12,15 +16,14 @@ use std::{
 };
 
 use parking_lot::{
-    MappedRecursiveRwLockReadGuard, MappedRecursiveRwLockWriteGuard, RecursiveRwLock,
-    RecursiveRwLockReadGuard, RecursiveRwLockWriteGuard,
+    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
 };
 
 use crate::{Root, index::Index, shard::wanted::Wanted, store::BlobInfo};
 
 /// A shard as others see it. `S` is a file as executors share it.
 pub struct Shelf<S> {
-    seen: RecursiveRwLock<Seen<S>>,
+    seen: RwLock<Seen<S>>,
     epoch: AtomicU32,
     reads: AtomicU64,
     read_bytes: AtomicU64,
@@ -40,21 +43,22 @@ impl<S: Clone> Shelf<S> {
     /// An empty one; `keys` are random.
     pub fn new(keys: [u64; 2], epoch: u32) -> Self {
         Shelf {
-            seen: RecursiveRwLock::new(Seen::new(keys)),
+            seen: RwLock::new(Seen::new(keys)),
             epoch: AtomicU32::new(epoch),
             reads: AtomicU64::new(0),
             read_bytes: AtomicU64::new(0),
         }
     }
 
-    /// The index; for the shard's own executor, which may hold several of these.
-    pub fn index(&self) -> MappedRecursiveRwLockReadGuard<'_, Index> {
-        RecursiveRwLockReadGuard::map(self.seen.read(), |seen| &seen.index)
+    /// The index; for the shard's own executor, which may hold several of these: it never waits to
+    /// write meanwhile, and nobody else writes.
+    pub fn index(&self) -> MappedRwLockReadGuard<'_, Index> {
+        RwLockReadGuard::map(self.seen.read(), |seen| &seen.index)
     }
 
     /// The index, to change it; for the shard's own executor.
-    pub fn index_mut(&self) -> MappedRecursiveRwLockWriteGuard<'_, Index> {
-        RecursiveRwLockWriteGuard::map(self.seen.write(), |seen| &mut seen.index)
+    pub fn index_mut(&self) -> MappedRwLockWriteGuard<'_, Index> {
+        RwLockWriteGuard::map(self.seen.write(), |seen| &mut seen.index)
     }
 
     /// Shows the file of a segment.

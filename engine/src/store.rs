@@ -3,7 +3,8 @@
 //! A blob of one chunk lives in the shard that its root names; a longer one in the shard that the
 //! root names when it was declared, otherwise in a shard of the executor that took it. A look-up
 //! asks the named shard first, then the one where a blob was last seen, then all. What changes a
-//! shard is done on its executor, by letter; reads look in from any (see [`crate::shelf`]).
+//! shard is done on its executor, by letter; look-ups and reads of bytes look in from any (see
+//! [`crate::shelf`]).
 
 use std::{
     any::Any,

@@ -19,7 +19,8 @@ pub enum State {
     Failed,
 }
 
-/// A segment in use. Shared by the lane, readers and mend; freed when only the table holds it.
+/// A segment in use. Shared by the lane, this executor's readers and mend; freed when only the table
+/// holds it. Other executors may still read its file then: see [`crate::shelf`].
 pub struct Segment<F> {
     /// Number in the shard.
     pub number: u32,

@@ -208,7 +208,8 @@ impl<W: World> Supply<W> {
         )))
     }
 
-    /// Takes the file of a segment that nobody reads any more: keeps it for recycling or removes it.
+    /// Takes the file of a segment that nobody on this executor reads any more: keeps it for recycling
+    /// or removes it.
     pub async fn give_back(&self, segment: Segment<W::File>) -> Result<()> {
         let Segment {
             number,
@@ -232,7 +233,8 @@ impl<W: World> Supply<W> {
             disk.sync_dir(&self.dir)
                 .await
                 .map_err(Error::io(&self.dir))?;
-            // Refusals end as soon as there is room again.
+            // Refusals end as soon as there is room again. (Another executor's read that is under way
+            // may keep the blocks for a moment: then the next put finds it out.)
             return self.space.look().await.map(drop);
         }
         let free = self.dir.join(format!("free-{number:010}"));

@@ -404,7 +404,8 @@ async fn free<W: World>(shard: &Rc<Shard<W>>, number: u32) -> Result<()> {
     let Some(mut segment) = shard.catalog.borrow_mut().take_segment(number) else {
         return Ok(());
     };
-    // Readers that found it before it was taken out still hold it.
+    // Readers of this executor that found it before it was taken out still hold it; those of others
+    // may read on, and see by the tag when it begins another life.
     let segment = loop {
         match Rc::try_unwrap(segment) {
             Ok(segment) => break segment,

@@ -49,7 +49,7 @@ mod world;
 
 pub use chance::Chance;
 pub use faults::{Counts, Damage, DamageKind, Faults};
-pub use world::{SimBuf, SimDisk, SimFile, SimWorld};
+pub use world::{SimBuf, SimDisk, SimFile, SimShared, SimWorld};
 
 use crate::{ALIGN, units::on_disk};
 use executor::Core;

@@ -33,8 +33,8 @@ use std::{
 /// How long tasks that neither wait nor breathe may keep an executor from its rings.
 pub(super) const PREEMPT: Duration = Duration::from_millis(250);
 
-/// How long tasks that breathe may: replies and the next IOs wait for as long. About what a disk
-/// takes for one write: at 10 ms it idles for 40 % of the time while puts are hashed.
+/// How long tasks that breathe may: replies, and what other executors ask, wait for as long. IO of
+/// files does not: each breath turns their own ring.
 const LOOK: Duration = Duration::from_micros(500);
 
 /// When an executor wakes although nothing happened. At 10 ms that cost 1.6 % of a core.
@@ -230,19 +230,19 @@ pub(super) async fn look() {
     let (fire, fired) = async_channel::bounded(1);
     let mut timer = Timer::new(FAR);
     // One that is due already would be ready here and now; so this one is armed first.
-    let armed = Pin::new(&mut timer).poll(&mut Context::from_waker(&Arc::new(Bell(fire)).into()));
+    let armed = Pin::new(&mut timer).poll(&mut Context::from_waker(&Arc::new(Fire(fire)).into()));
     debug_assert!(armed.is_pending(), "nobody waits that long");
     timer.reset(Duration::ZERO);
     // Not the timer, which is ready to whoever asks it.
     let _ = fired.recv().await;
 }
 
-/// Rings when the timer is fired, and not when its task is polled for another reason.
-struct Bell(async_channel::Sender<()>);
+/// Tells when the timer is fired, and not when its task is polled for another reason.
+struct Fire(async_channel::Sender<()>);
 
-impl Wake for Bell {
+impl Wake for Fire {
     fn wake(self: Arc<Self>) {
-        // It has room for the one ring there is.
+        // It has room for the one time that there is.
         let _ = self.0.try_send(());
     }
 }

@@ -114,7 +114,7 @@ impl Queues {
         unsafe { self.ring.submitter().register_buffers(&[memory]) }.is_ok()
     }
 
-    /// Whether an IO is between its begin and its end.
+    /// Whether no IO is between its begin and its end, as those see it who wait for one.
     pub(super) fn is_idle(&self) -> bool {
         self.ops.is_empty()
     }
