@@ -115,6 +115,8 @@ struct Lane {
     stream: TcpStream,
     index: u64,
     answer: Answer,
+    /// It has asked, and waits.
+    waits: bool,
 }
 
 impl Crowd {
@@ -135,6 +137,7 @@ impl Crowd {
                 stream,
                 index: 0,
                 answer: Answer::default(),
+                waits: false,
             });
         }
         Ok(Self {
@@ -169,12 +172,21 @@ impl Crowd {
             for event in &events {
                 let lane = usize::try_from(event.data.u64()).expect("the number of a lane");
                 let lane = &mut self.lanes[lane];
+                if !lane.waits {
+                    // The node ended a connection that nothing is asked of; the others go on.
+                    epoll::delete(&self.ready, &lane.stream)
+                        .map_err(|error| failed("leave a client alone")(error.into()))?;
+                    continue;
+                }
                 if !lane.take(values, &mut self.buffer)? {
                     continue;
                 }
                 match picks.next() {
                     Some(pick) => lane.ask(values, *pick)?,
-                    None => busy -= 1,
+                    None => {
+                        lane.waits = false;
+                        busy -= 1;
+                    }
                 }
             }
         }
@@ -186,6 +198,7 @@ impl Lane {
     fn ask(&mut self, values: &Values, index: u64) -> Result<()> {
         self.index = index;
         self.answer = Answer::default();
+        self.waits = true;
         let request = request(&root_of(values, index).to_string());
         // The last request is answered, so there is room for this one.
         let asked = self.stream.write_all(request.as_bytes());
