@@ -28,6 +28,10 @@ pub(super) const DEPTH: u32 = 256;
 /// Entries of the completion queue, which is deeper than the queue of any disk.
 pub(super) const COMPLETIONS: u32 = 4096;
 
+/// Calls after which a kernel that wants one, and has nothing, is not believed until the bell rings:
+/// more than it takes to work off all that may be on its way, 20 at a time.
+pub(super) const VAIN: u32 = 256;
+
 pub(super) struct Queues {
     // Dropped first, though the kernel may go on with IOs for a while: see `drop`.
     ring: IoUring,
@@ -44,6 +48,12 @@ pub(super) struct Queues {
     gathered: usize,
     /// Whether the kernel refused the last call, for lack of memory as a rule.
     refused: bool,
+    /// Whether the kernel wants a call, as it says: tests put something in between that lies.
+    pub(super) called: fn(&mut IoUring) -> bool,
+    /// How often it was called since it last had something. What marks the queue on one core can
+    /// come after what took the work on another, and the mark stays until there is work again
+    /// (`io_req_local_work_add`, seen on 6.18).
+    in_vain: u32,
 }
 
 /// An IO that has begun.
@@ -97,6 +107,8 @@ impl Queues {
             under_way: 0,
             gathered: 0,
             refused: false,
+            called: is_called,
+            in_vain: 0,
         })
     }
 
@@ -177,12 +189,18 @@ impl Queues {
                 break;
             }
         }
-        if self.gathered > 0 || self.is_called() {
+        let called = (self.called)(&mut self.ring);
+        if self.gathered > 0 || called {
             self.enter();
         } else {
             self.refused = false;
         }
-        self.reap(woken)
+        let ended = self.reap(woken);
+        self.in_vain = match called && ended == 0 {
+            true => self.in_vain.saturating_add(1),
+            false => 0,
+        };
+        ended
     }
 
     /// Lets the kernel take what has gathered, and give what it has done.
@@ -222,19 +240,13 @@ impl Queues {
             Outlook::Refused
         } else if self.gathered > 0
             || (room && !self.waiting.is_empty())
-            || self.is_called()
+            || (self.in_vain < VAIN && (self.called)(&mut self.ring))
             || !self.ring.completion().is_empty()
         {
             Outlook::Work
         } else {
             Outlook::Quiet
         }
-    }
-
-    /// Whether the kernel wants a call to complete what it has done.
-    fn is_called(&mut self) -> bool {
-        let queue = self.ring.submission();
-        queue.taskrun() || queue.cq_overflow()
     }
 
     /// What became of an IO that is over. Else `waker` is woken when it is, in place of the one that
@@ -292,6 +304,12 @@ fn build(defer: bool) -> io::Result<(IoUring, bool)> {
     }
     let mut builder = IoUring::builder();
     Ok((builder.setup_cqsize(COMPLETIONS).build(DEPTH)?, false))
+}
+
+/// Whether the kernel wants a call to complete what it has done.
+fn is_called(ring: &mut IoUring) -> bool {
+    let queue = ring.submission();
+    queue.taskrun() || queue.cq_overflow()
 }
 
 /// Whether a call that failed may work later (man io_uring_enter).

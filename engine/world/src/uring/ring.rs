@@ -95,8 +95,9 @@ impl Ring {
         }
     }
 
-    /// Submits what has gathered and completes what the kernel has done, if there is anything.
-    pub(super) fn turn(&self) {
+    /// Submits what has gathered and completes what the kernel has done, if there is anything; how
+    /// many IOs have ended.
+    pub(super) fn turn(&self) -> usize {
         let mut woken = self.woken.take();
         let ended = self.queues.borrow_mut().turn(&mut woken);
         for _ in 0..ended {
@@ -106,6 +107,7 @@ impl Ring {
             waker.wake();
         }
         self.woken.set(woken);
+        ended
     }
 
     /// Turns the ring whenever tasks have run or the kernel has done something. Never returns.
@@ -120,46 +122,44 @@ impl Ring {
                 Outlook::Work => {}
                 Outlook::Refused => glommio::timer::sleep(PAUSE).await,
                 Outlook::Quiet => {
-                    let heard = poll_fn(|context| self.rest(&mut ear, context)).await;
-                    if heard.is_err() {
-                        // Deaf for lack of a descriptor: look instead.
-                        glommio::timer::sleep(PAUSE).await;
+                    if ear.is_none() && !self.queues.borrow().is_idle() {
+                        self.bell.reset();
+                        // What was done before the reset has rung in vain.
+                        if self.turn() > 0 {
+                            continue;
+                        }
+                        let Ok(hears) = self.bell.listen() else {
+                            // Deaf for lack of a descriptor: look instead.
+                            glommio::timer::sleep(PAUSE).await;
+                            continue;
+                        };
+                        ear = Some(hears);
                     }
+                    poll_fn(|context| self.rest(&mut ear, context)).await;
                 }
             }
         }
     }
 
-    /// Ready when the ring is to be turned; an error when nothing would tell.
-    fn rest(&self, ear: &mut Option<Ear>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Ready when the ring is to be turned.
+    fn rest(&self, ear: &mut Option<Ear>, context: &mut Context<'_>) -> Poll<()> {
         self.pump.replace(Some(context.waker().clone()));
         let mut queues = self.queues.borrow_mut();
         if queues.outlook() != Outlook::Quiet {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         }
         if queues.is_idle() {
             return Poll::Pending;
         }
-        let hears = match ear {
-            Some(ear) => ear,
-            None => {
-                self.bell.reset();
-                // What was done before the reset has rung in vain.
-                if queues.outlook() != Outlook::Quiet {
-                    return Poll::Ready(Ok(()));
-                }
-                match self.bell.listen() {
-                    Ok(new) => ear.insert(new),
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            }
+        let Some(hears) = ear else {
+            return Poll::Ready(());
         };
         let heard = hears.poll(context);
         if heard.is_ready() {
             *ear = None;
         }
         self.listens.set(ear.is_some());
-        heard.map(Ok)
+        heard
     }
 
     fn begin(&self, file: Arc<OwnedFd>, act: Act, waker: Waker) -> usize {

@@ -4,7 +4,7 @@
 
 use super::super::{
     PREEMPT, RING_DEPTH, SOCKET_MEMORY, Tasks, UringDisk, UringFile, look,
-    queues::{COMPLETIONS, DEPTH},
+    queues::{COMPLETIONS, DEPTH, VAIN},
     tick,
 };
 use super::*;
@@ -282,6 +282,39 @@ fn one_io_does_not_hold_up_another() {
         let (moved, memory) = slow.await;
         assert_eq!(moved.unwrap(), ALIGN);
         assert!(memory.unwrap().bytes() == page(5));
+    });
+}
+
+thread_local! {
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// A kernel that wants to be called and has nothing: the pump sleeps all the same, other tasks run,
+/// and what is done then is taken in.
+#[test]
+fn a_call_in_vain_is_not_repeated() {
+    on_each_ring("vain", 16, async |place| {
+        {
+            let mut queues = place.ring.queues.borrow_mut();
+            queues.called = |_| true;
+            queues.submit = |ring| {
+                CALLS.set(CALLS.get() + 1);
+                ring.submit_and_wait(0)
+            };
+        }
+        let (slow, mut writer) = pipe();
+        let mut slow = read(&place.ring, &slow, 1);
+        begin(&mut slow).await;
+        CALLS.set(0);
+        glommio::timer::sleep(Duration::from_millis(100)).await;
+        assert!(CALLS.get() < VAIN + 20, "{} calls", CALLS.get());
+        writer.write_all(&page(5)).unwrap();
+        let (moved, _) = slow.await;
+        assert_eq!(moved.unwrap(), ALIGN);
+        // Nothing is on its way any more.
+        CALLS.set(0);
+        glommio::timer::sleep(Duration::from_millis(20)).await;
+        assert!(CALLS.get() < VAIN + 20, "{} calls", CALLS.get());
     });
 }
 
