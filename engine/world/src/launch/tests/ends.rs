@@ -31,7 +31,10 @@ impl Program for Lives {
         file.write(0, file.alloc(4096)).await.unwrap();
         let mut read = Box::pin(file.read(0, 4096));
         // Begun, and that is enough.
-        let _ = poll_once(&mut read).await;
+        assert!(
+            poll_once(&mut read).await.is_none(),
+            "a read is never ready at once"
+        );
     }
 }
 
