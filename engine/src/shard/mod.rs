@@ -209,10 +209,6 @@ impl<W: World> Shard<W> {
             .await?;
         before_work(&self.world, len).await;
         let bucket = self.bucket(draft.expiry);
-        let bucket = match need {
-            Need::Blob => bucket,
-            Need::Mend => self.mend_bucket(bucket, len).await?,
-        };
         let lane = self.lane(bucket, len, need).await?;
         // From here to the lane's frame there is no await: sequence order is log order per lane.
         let sequence = self.next_sequence();
@@ -285,17 +281,6 @@ impl<W: World> Shard<W> {
         expiry.checked_next_multiple_of(step).unwrap_or(expiry)
     }
 
-    /// The bucket for a record that helps to free space. When space is short no segment is opened
-    /// for each term: what has no open lane goes with the records that never expire.
-    async fn mend_bucket(&self, bucket: u32, len: usize) -> Result<u32> {
-        let has_segment =
-            self.open_lane(bucket, len).is_some() || self.ready.borrow().contains_key(&bucket);
-        match !has_segment && self.supply.short().await? {
-            true => Ok(FOR_EVER),
-            false => Ok(bucket),
-        }
-    }
-
     /// Bytes of `records` records that mend can write at least.
     pub(crate) async fn mend_room(&self, records: usize) -> Result<u64> {
         let files = self.supply.files_left().await?;
@@ -306,8 +291,10 @@ impl<W: World> Shard<W> {
         Ok(open + files * each)
     }
 
-    /// A lane of the bucket that has room for a payload of `len` bytes.
-    async fn lane(self: &Rc<Self>, bucket: u32, len: usize, need: Need) -> Result<Rc<Lane<W>>> {
+    /// A lane of the bucket that has room for a payload of `len` bytes. When space is short, no segment
+    /// is opened for each term of what helps to free space: what has no open lane goes with the
+    /// records that never expire.
+    async fn lane(self: &Rc<Self>, mut bucket: u32, len: usize, need: Need) -> Result<Rc<Lane<W>>> {
         loop {
             if let Some(lane) = self.open_lane(bucket, len) {
                 return Ok(lane);
@@ -320,6 +307,11 @@ impl<W: World> Shard<W> {
                 return Err(Error::Closing);
             }
             let ready = self.ready.borrow_mut().remove(&bucket);
+            let any = need == Need::Mend && bucket != FOR_EVER && ready.is_none();
+            if any && self.supply.short().await? {
+                bucket = FOR_EVER;
+                continue;
+            }
             let segment = match ready {
                 Some(segment) => segment,
                 None => {
