@@ -13,6 +13,9 @@ use super::{get_u32, get_u64, page, record};
 
 /// Bytes of an entry.
 pub const ENTRY: usize = record::SHORT + 8;
+/// [`ENTRY`] for sums of bytes.
+pub const ENTRY_U64: u64 = 80;
+const _: () = assert!(ENTRY == 80);
 /// Most records a segment holds: bounds the footer's memory (7 MiB) while a segment is open.
 pub const ENTRIES_MAX: usize = 1 << 16;
 

@@ -49,23 +49,56 @@ pub async fn record<W: World>(
     verify: Verify,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
     let total = record::HEADER + len;
-    let read = read_pages(life, at, total).await?;
+    let span = span(life, at, total).await?;
     before_work(world, total).await;
-    let start = page::offset_in_page(at);
-    let pages = Pages::of(world, life.tag, read.as_ref(), at);
-    let header = pages.header(start)?;
-    if header.payload_len() != len {
-        return Err(ReadError::Damaged("record length"));
+    span.record(world, at, len, verify)
+}
+
+/// A stretch of a segment's stream, as it was read: nothing of it has been checked.
+pub struct Span<R> {
+    read: R,
+    /// Stream position of its first byte.
+    at: u64,
+    tag: u64,
+}
+
+/// Reads the pages that hold the stream bytes `at..at + len`.
+pub async fn span<F: File>(
+    life: Life<'_, F>,
+    at: u64,
+    len: usize,
+) -> Result<Span<F::Read>, ReadError> {
+    let read = read_pages(life, at, len).await?;
+    let tag = life.tag;
+    Ok(Span { read, at, tag })
+}
+
+impl<R: AsRef<[u8]>> Span<R> {
+    /// The record at `at`, which is within the span: its header and its payload, of `len` bytes.
+    pub fn record<W: World>(
+        &self,
+        world: &W,
+        at: u64,
+        len: usize,
+        verify: Verify,
+    ) -> Result<(record::Header, ChunkBuf), ReadError> {
+        let pages = Pages::of(world, self.tag, self.read.as_ref(), self.at);
+        let start = at - page::stream_start(pages.first);
+        let start = usize::try_from(start).expect("64-bit");
+        let header = pages.header(start)?;
+        if header.payload_len() != len {
+            return Err(ReadError::Damaged("record length"));
+        }
+        let start = start + record::HEADER;
+        if verify == Verify::Pages {
+            return Ok((header, pages.take(start, len)?));
+        }
+        let payload = pages.gather(start, len);
+        if !pages.trusted && *blake3::hash(payload.bytes()).as_bytes() != header.check {
+            return Err(ReadError::Damaged("BLAKE3 of the payload"));
+        }
+        Ok((header, payload))
     }
-    let start = start + record::HEADER;
-    if verify == Verify::Pages {
-        return Ok((header, pages.take(start, len)?));
-    }
-    let payload = pages.gather(start, len);
-    if !pages.trusted && *blake3::hash(payload.bytes()).as_bytes() != header.check {
-        return Err(ReadError::Damaged("BLAKE3 of the payload"));
-    }
-    Ok((header, payload))
 }
 
 /// Sequence number of the record at `at`.

@@ -5,7 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::format::{checkpoint::SegmentItem, footer, page, segment::HEADER_PAGES};
+use super::read::PAGE_U64;
+use crate::format::{
+    checkpoint::SegmentItem,
+    footer,
+    page::{self, PAYLOAD_U64},
+    segment::HEADER_PAGES,
+};
 
 /// Whether records can still be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +149,15 @@ impl<F> Segment<F> {
     pub fn dead(&self, used: u64) -> u64 {
         let frames = page::stream_start(HEADER_PAGES);
         self.end.get().saturating_sub(frames).saturating_sub(used)
+    }
+
+    /// Most records that it can hold, from the room that its footer has: exact to a page of footer if
+    /// it was closed early and cut, far more otherwise.
+    pub fn records_most(&self) -> u64 {
+        let frames_end = page::page_of(self.end.get());
+        let pages = self.file_len.get() / PAGE_U64;
+        let footer = pages.saturating_sub(u64::from(frames_end));
+        footer * PAYLOAD_U64 / footer::ENTRY_U64
     }
 
     /// Whether every record has expired by `epoch`.

@@ -4,6 +4,7 @@
 //! queues and never holds more than a few records of memory.
 
 pub mod checkpoint;
+mod copy;
 pub mod reclaim;
 pub mod scrub;
 mod uploads;

@@ -1,51 +1,44 @@
 //! Getting space back: segments that expired as a whole, and segments that are mostly dead.
 //!
-//! Compaction copies what is still pointed to into the shard's lanes, like any other record, waits
-//! until the copies are durable, and only then gives the old file back. A record that cannot be
+//! Compaction copies what is still pointed to ([`copy`]), waits until the copies are durable, and
+//! only then gives the old file back. It begins only where the copies will certainly take less than
+//! what they are copied from: else it would begin again with what it has made. A record that cannot be
 //! read keeps its segment: nothing that might be repaired is thrown away.
 //!
 //! When space is tight the bar is lower: a segment is compacted for a sixteenth of its length, the
 //! one that costs least first, as long as its copies certainly have room. When blobs are refused,
 //! what was made ready for later is given back, and so are lanes that are idle or hold dead
 //! records: closed, they are cut to what they hold, and count as well.
-//!
-//! A root is held while its record or tombstone is copied, so no put or delete of it can fall
-//! between the look and the copy; the copy's sequence number then tells the truth to a replay.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{collections::BTreeMap, rc::Rc};
 
-use bytes::Bytes;
-use lode_world::{Queue, World};
+use lode_world::World;
 
+use super::copy;
 use crate::{
-    Error, Result,
+    Result,
     format::{
         footer::{self, Entry},
-        record::{Kind, MOVED},
+        record,
     },
     index::Place,
     log::{
         lane::Lane,
-        read::{self, Verify},
+        read::PAGE_U64,
         replay,
         segment::{Segment, State},
     },
-    planted::{self, Bug},
-    shard::{Draft, Shard, add},
-    space::Need,
-    wait::Credit,
+    shard::Shard,
 };
 
-/// A closed segment is compacted when fewer than this share of its bytes live, in percent.
+/// A closed segment is compacted when copies of what lives take less than this share of its bytes, in
+/// percent.
 const LIVE_PERCENT: u64 = 50;
-/// Segments cut short by restarts are put together when there are this many.
+/// Segments of one bucket that were cut short by restarts are put together when there are this many.
 const SHORT_MAX: usize = 8;
-/// Bytes of records that are copied at the same time.
-const MOVE_WINDOW: u64 = 8 << 20;
-/// Bytes of a record in a footer.
-const FOOTER_ENTRY: u64 = 80;
-const _: () = assert!(footer::ENTRY == 80);
-/// A segment counts as short below this share of a whole one.
+/// Bytes of the shortest segment: its header, a frame, its footer and the pointer to it.
+const SEGMENT_LEAST: u64 = 5 * PAGE_U64;
+/// A segment counts as short below this share of the bytes and of the records of a whole one.
 const SHORT_SHARE: u64 = 4;
 
 /// When space is tight this share of a whole segment is worth a compaction: 1 in so many.
@@ -150,22 +143,54 @@ fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
         true => least_gain(shard),
         false => u64::MAX,
     };
-    let short = |segment: &Segment<W::File>| segment.file_len.get() < whole / SHORT_SHARE;
     let kept = Kept::now(shard);
     let worth = |segment: &Segment<W::File>| {
         let used = kept.of(segment);
-        let sparse = used * 100 < segment.file_len.get() * LIVE_PERCENT;
+        let sparse = copied(segment, used) * 100 < segment.file_len.get() * LIVE_PERCENT;
         !segment.stuck.get() && (sparse || segment.dead(used) >= least)
     };
-    let shorts = pick(shard, |segment| short(segment) && !segment.stuck.get());
     let candidates = match pick(shard, worth) {
-        none if none.is_empty() && shorts.len() >= SHORT_MAX => shorts,
+        none if none.is_empty() => shorts(shard, whole),
         candidates => candidates,
     };
     let catalog = shard.catalog.borrow();
     candidates
         .into_iter()
         .min_by_key(|number| kept.of(&catalog.segments()[number]))
+}
+
+/// Most bytes that the copies take of what is used in a segment: records and their part of a footer.
+/// Padding comes to it: at most a page for each [`copy::GAP`] that was copied from, an eighth.
+fn copied<F>(segment: &Segment<F>, used: u64) -> u64 {
+    let least = u64::try_from(record::HEADER).expect("64-bit");
+    let records = segment.records_most().min(used / least);
+    used + records * footer::ENTRY_U64 + SEGMENT_LEAST
+}
+
+/// The segments of a bucket that has enough that were cut short: their copies go into one lane. Of
+/// several buckets each would become a short segment again, and so on for ever.
+fn shorts<W: World>(shard: &Shard<W>, whole: u64) -> Vec<u32> {
+    let shorts = pick(shard, |segment| {
+        short(segment, whole) && !segment.stuck.get()
+    });
+    let mut by_bucket = BTreeMap::<u32, Vec<u32>>::new();
+    let catalog = shard.catalog.borrow();
+    for number in shorts {
+        let bucket = catalog.segments()[&number].bucket;
+        by_bucket.entry(bucket).or_default().push(number);
+    }
+    let enough = by_bucket
+        .into_values()
+        .find(|shorts| shorts.len() >= SHORT_MAX);
+    enough.unwrap_or_default()
+}
+
+/// Whether a restart, not its fill, ended a segment: few bytes, and few records, for of tiny ones a
+/// segment holds so many that it ends at a small part of its length.
+fn short<F>(segment: &Segment<F>, whole: u64) -> bool {
+    let most = u64::try_from(footer::ENTRIES_MAX).expect("64-bit");
+    let (len, records) = (segment.file_len.get(), segment.records_most());
+    len < whole / SHORT_SHARE && records < most / SHORT_SHARE
 }
 
 /// What has to be kept of a segment that is freed: live records, and tombstones for which there
@@ -225,7 +250,7 @@ pub(crate) async fn compact<W: World>(
         Some(footer) => footer.entries,
         None => replay::walk(&segment).await.entries,
     };
-    let tombstones = entries.iter().filter(|entry| is_tombstone(entry));
+    let tombstones = entries.iter().filter(|entry| copy::is_tombstone(entry));
     let tombstones = tombstones.map(|entry| entry.header.total_len()).sum();
     if segment.tombstones.replace(tombstones) < tombstones {
         // A checkpoint does not remember them: with them it may not be the best one any more.
@@ -234,7 +259,7 @@ pub(crate) async fn compact<W: World>(
     if tight && !has_room(shard, &segment, &entries).await? {
         return Ok(false);
     }
-    let moved = move_all(shard, &segment, &entries).await?;
+    let moved = copy::all(shard, &segment, &entries).await?;
     if shard.stopping.get() {
         return Ok(false);
     }
@@ -255,148 +280,11 @@ async fn has_room<W: World>(
     segment: &Segment<W::File>,
     entries: &[Entry],
 ) -> Result<bool> {
-    let lives = |entry: &&Entry| is_tombstone(entry) || shard.points_to(entry, segment.number);
+    let lives =
+        |entry: &&Entry| copy::is_tombstone(entry) || shard.points_to(entry, segment.number);
     let lengths = entries.iter().filter(lives);
-    let lengths = lengths.map(|entry| entry.header.total_len() + FOOTER_ENTRY);
+    let lengths = lengths.map(|entry| entry.header.total_len() + footer::ENTRY_U64);
     Ok(lengths.sum::<u64>() <= shard.mend_room(entries.len()).await?)
-}
-
-fn is_tombstone(entry: &Entry) -> bool {
-    matches!(entry.header.kind, Kind::Delete | Kind::Abandon)
-}
-
-/// What was copied out of a segment.
-#[derive(Default)]
-struct Moved {
-    tombstones: usize,
-    failed: Option<Error>,
-}
-
-/// Copies everything that lives, many records at a time, so that they share commits.
-async fn move_all<W: World>(
-    shard: &Rc<Shard<W>>,
-    segment: &Rc<Segment<W::File>>,
-    entries: &[Entry],
-) -> Result<Moved> {
-    let window = Credit::new(MOVE_WINDOW);
-    let moved = Rc::new(RefCell::new(Moved::default()));
-    for entry in entries {
-        let tombstone = is_tombstone(entry);
-        if !tombstone && !shard.points_to(entry, segment.number) {
-            continue;
-        }
-        let permit = window.take(entry.header.total_len()).await;
-        if shard.stopping.get() || moved.borrow().failed.is_some() {
-            break;
-        }
-        let (shard, segment, entry) = (Rc::clone(shard), Rc::clone(segment), *entry);
-        let moved = Rc::clone(&moved);
-        shard.world.clone().spawn(Queue::Mend, async move {
-            let result = match tombstone {
-                true => move_tombstone(&shard, &segment, &entry).await,
-                false => move_record(&shard, &segment, &entry).await.map(|()| false),
-            };
-            drop(segment);
-            let mut moved = moved.borrow_mut();
-            match result {
-                Ok(tombstone) => moved.tombstones += usize::from(tombstone),
-                Err(error) => moved.failed = Some(error),
-            }
-            drop(permit);
-        });
-    }
-    window.take(MOVE_WINDOW).await;
-    let mut moved = moved.take();
-    moved.failed.take().map_or(Ok(moved), Err)
-}
-
-/// Copies a record if it is pointed to.
-async fn move_record<W: World>(
-    shard: &Rc<Shard<W>>,
-    segment: &Rc<Segment<W::File>>,
-    entry: &Entry,
-) -> Result<()> {
-    let header = &entry.header;
-    let _held = match header.kind {
-        Kind::Single | Kind::Manifest | Kind::Open => Some(shard.roots.lock(header.root).await),
-        _ => None,
-    };
-    if !shard.points_to(entry, segment.number) {
-        return Ok(());
-    }
-    let len = header.payload_len();
-    let (header, payload) =
-        match read::record(&shard.world, segment.life(), entry.at, len, Verify::Hash).await {
-            Ok((header, payload)) => (header, payload.share()),
-            Err(error) => {
-                // Counted and logged; the record stays where it is and so does its segment.
-                shard.fault(error, header.root, header.detail);
-                return Ok(());
-            }
-        };
-    let draft = Draft {
-        kind: header.kind,
-        flags: MOVED,
-        blob: header.blob,
-        detail: header.detail,
-        expiry: header.expiry,
-        root: header.root,
-        check: Some(header.check),
-        payload,
-    };
-    let copy = shard.append(draft, Need::Mend).await?;
-    if shard.points_to(entry, segment.number) {
-        add(&shard.count.moved, copy.header.total_len());
-        copy.apply();
-    }
-    Ok(())
-}
-
-/// Copies a tombstone while something older than it may still be in the log or in the newest
-/// checkpoint; whether it was copied. If its root has come back since, the copy remembers by its
-/// first number that it is older.
-async fn move_tombstone<W: World>(
-    shard: &Rc<Shard<W>>,
-    segment: &Rc<Segment<W::File>>,
-    entry: &Entry,
-) -> Result<bool> {
-    let header = &entry.header;
-    let _held = shard.roots.lock(header.root).await;
-    let original = if header.detail == 0 {
-        header.sequence
-    } else {
-        header.detail
-    };
-    let needed = {
-        let catalog = shard.catalog.borrow();
-        let others = catalog
-            .segments()
-            .values()
-            .filter(|other| other.number != segment.number);
-        let older = others
-            .filter(|other| other.first.get() != 0 && other.first.get() < original)
-            .count()
-            > 0;
-        // A checkpoint from before the delete has the blob, though its record be gone.
-        let covered = shard.mend.covered.get();
-        let unknown = covered != 0 && original >= covered;
-        (older || unknown) && !shard.expired(header.expiry)
-    };
-    if !needed || planted::is(&shard.world, Bug::DropTombstones) {
-        return Ok(false);
-    }
-    let draft = Draft {
-        kind: header.kind,
-        flags: MOVED,
-        blob: header.blob,
-        detail: original,
-        expiry: header.expiry,
-        root: header.root,
-        check: None,
-        payload: Bytes::new(),
-    };
-    shard.append(draft, Need::Mend).await?.apply();
-    Ok(true)
 }
 
 /// Takes a segment that nothing points to out of the shard and gives its file back.

@@ -7,12 +7,13 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use lode_proofs::BlobHasher;
 use lode_world::{
-    Disk, World,
+    Disk, Queue, World,
     sim::{Faults, Sim, SimWorld},
 };
 
@@ -35,11 +36,16 @@ use crate::{
 };
 
 async fn shard(world: &SimWorld) -> Rc<Shard<SimWorld>> {
+    shard_of(world, 1 << 20).await
+}
+
+/// A shard with segments of that many bytes.
+async fn shard_of(world: &SimWorld, segment_len: u64) -> Rc<Shard<SimWorld>> {
     let dir = PathBuf::from("data");
     let superblock = Superblock {
         shards: 1,
         generation: 1,
-        segment_len: 1 << 20,
+        segment_len,
         store: [1; 16],
         created: 0,
         epoch: 0,
@@ -212,6 +218,94 @@ fn segments_wait_for_their_last_records() {
     }
 }
 
+/// Appends so many blobs of a byte at once, and closes their segment.
+async fn close_with(shard: &Rc<Shard<SimWorld>>, from: u64, count: u64, expiry: u32) {
+    let left = Rc::new(std::cell::Cell::new(count));
+    for number in from..from + count {
+        let mut root = [0; 32];
+        root[..8].copy_from_slice(&number.to_le_bytes());
+        let draft = Draft {
+            payload: Bytes::from_static(b"x"),
+            ..single(Root::from(root), 0, expiry)
+        };
+        let (shard, left) = (Rc::clone(shard), Rc::clone(&left));
+        shard.world.clone().spawn(Queue::Ingest, async move {
+            durable(&shard, draft).await.apply();
+            left.set(left.get() - 1);
+        });
+    }
+    while left.get() > 0 {
+        shard.world.sleep(Duration::from_millis(1)).await;
+    }
+    shard.close_lanes().await;
+}
+
+/// Segments that are cut short because they hold as many records as one may, though few bytes, or
+/// that no other of their term joins, stay as they are: copied, they would be as short again.
+#[test]
+fn segments_that_end_as_short_again_stay() {
+    const FEW: u32 = 8;
+    Sim::new(8, Faults::default())
+        .run(async |world| {
+            let shard = shard_of(&world, 16 << 20).await;
+            for round in 0..u64::from(FEW) {
+                close_with(&shard, round << 32, 16_600, 0).await;
+            }
+            for expiry in 1..=FEW {
+                close_with(&shard, u64::from(expiry) << 40, 3, expiry).await;
+            }
+            let segments = || shard.catalog.borrow().segments().len();
+            let before = segments();
+            reclaim::run(&shard).await.unwrap();
+            assert_eq!(shard.count.moved.get(), 0);
+            assert_eq!(segments(), before);
+
+            for round in 1..=u64::from(FEW) {
+                close_with(&shard, round << 48, 3, 0).await;
+            }
+            durable(&shard, single(Root::from([1; 32]), 1, 0))
+                .await
+                .apply();
+            let before = segments();
+            reclaim::run(&shard).await.unwrap();
+            assert!(shard.count.moved.get() > 0, "these can be put together");
+            assert_eq!(segments(), before - 1);
+        })
+        .unwrap();
+}
+
+/// Tiny records that each had a frame of their own are copied many to a frame, all that live and
+/// nothing else.
+#[test]
+fn tiny_records_are_copied_together() {
+    const COUNT: u64 = 400;
+    let sim = Sim::new(9, Faults::default());
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        let root = |number: u64| Root::from(*blake3::hash(&number.to_le_bytes()).as_bytes());
+        for number in 0..COUNT {
+            let mut draft = single(root(number), 0, 0);
+            draft.payload = Bytes::copy_from_slice(&number.to_le_bytes());
+            durable(&shard, draft).await.apply();
+        }
+        for number in (0..COUNT).step_by(5) {
+            assert!(shard.catalog.borrow_mut().remove(&root(number)));
+        }
+        shard.close_lanes().await;
+        let before = sim.counts().ios;
+        reclaim::run(&shard).await.unwrap();
+        assert_eq!(shard.count.moved.get(), COUNT / 5 * 4 * 112);
+        let ios = sim.counts().ios - before;
+        assert!(ios < COUNT / 10, "{ios} reads, writes and syncs");
+        for number in 0..COUNT {
+            let read = Rc::clone(&shard).read(root(number), 0, 0..8).await.unwrap();
+            let lives = (number % 5 != 0).then(|| Bytes::copy_from_slice(&number.to_le_bytes()));
+            assert_eq!(read, lives);
+        }
+    })
+    .unwrap();
+}
+
 fn record_place(segment: u32) -> Place {
     Place { segment, at: 0 }
 }
@@ -382,7 +476,7 @@ fn an_upload_that_ends_under_a_checkpoint() {
         // Its file is opened, then half of the upload is written.
         for _ in 0..2 {
             begin(writing.as_mut()).await;
-            world.sleep(std::time::Duration::from_millis(1)).await;
+            world.sleep(Duration::from_millis(1)).await;
         }
         manifest.apply();
         writing.await.unwrap();
