@@ -17,6 +17,7 @@ use std::{
 };
 
 use async_channel::{Receiver, Sender, bounded};
+use bytes::Bytes;
 use lode_engine::{
     Root,
     mesh::Mesh,
@@ -182,14 +183,15 @@ async fn get<W: World>(store: &Store<W>, gets: &Gets, at: u64) -> Result<bool> {
     let read = store
         .read_chunk(root_of(&gets.values, index), 0, within)
         .await;
-    let bytes = read.map_err(Error::subject(NAME))?.unwrap_or_default();
+    let read = read.map_err(Error::subject(NAME))?;
+    let piece = read.unwrap_or_else(|| Bytes::new().into());
     let reads = Reads {
         values: &gets.values,
         picks: &gets.picks,
         len: gets.len,
         depth: 1,
     };
-    reads.check(NAME, at, &bytes)?;
+    reads.check(NAME, at, piece)?;
     Ok(true)
 }
 

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use bytes::Buf;
+
 use crate::{
     error::{Error, Result},
     values::{CHUNK_LEN, Values},
@@ -77,29 +79,41 @@ pub trait Subject {
     fn cool(&mut self) -> Result<()>;
 }
 
+/// Bytes of an end that is compared.
+const END_LEN: usize = 64;
+
 impl Reads<'_> {
     /// Checks what pick number `at` brought. Large pieces are compared at both ends, and every
     /// sixteenth of them whole, so that comparing costs less than reading.
     ///
     /// # Errors
     /// When a byte differs, or the length does.
-    pub fn check(&self, subject: &'static str, at: usize, bytes: &[u8]) -> Result<()> {
+    pub fn check(&self, subject: &'static str, at: usize, mut bytes: impl Buf) -> Result<()> {
         let (index, offset) = self.picks[at];
         let whole = self.len < CHUNK_LEN || at.is_multiple_of(16);
-        let ends = self.len.min(64);
-        let tail = self.len - ends;
-        let same = bytes.len() == self.len
-            && if whole {
-                self.values.matches(index, offset, bytes)
-            } else {
-                self.values.matches(index, offset, &bytes[..ends])
-                    && self.values.matches(index, offset + tail, &bytes[tail..])
-            };
-        if same {
-            Ok(())
-        } else {
-            Err(Error::Wrong { subject, index })
+        let ends = if whole { self.len } else { END_LEN };
+        let mut same = bytes.remaining() == self.len && self.same(index, offset, &mut bytes, ends);
+        if same && !whole {
+            bytes.advance(self.len - 2 * END_LEN);
+            same = self.same(index, offset + self.len - END_LEN, &mut bytes, END_LEN);
         }
+        same.then_some(()).ok_or(Error::Wrong { subject, index })
+    }
+
+    /// Takes the next `len` bytes; whether they are those of value `index` from `offset` on.
+    fn same(&self, index: u64, mut offset: usize, bytes: &mut impl Buf, len: usize) -> bool {
+        let end = offset + len;
+        while offset < end {
+            let run = bytes.chunk();
+            let run = &run[..run.len().min(end - offset)];
+            if !self.values.matches(index, offset, run) {
+                return false;
+            }
+            offset += run.len();
+            let taken = run.len();
+            bytes.advance(taken);
+        }
+        true
     }
 }
 
@@ -120,12 +134,12 @@ mod tests {
             depth: 1,
         };
         for at in [0, 1] {
-            reads.check("x", at, &whole).unwrap();
+            reads.check("x", at, &whole[..]).unwrap();
             assert!(reads.check("x", at, &whole[1..]).is_err());
             for wrong_at in [0, CHUNK_LEN - 1] {
                 let mut wrong = whole.clone();
                 wrong[wrong_at] ^= 1;
-                assert!(reads.check("x", at, &wrong).is_err());
+                assert!(reads.check("x", at, &wrong[..]).is_err());
             }
         }
         let pages = Reads {

@@ -2,12 +2,12 @@
 
 use std::{ops::Range, sync::Arc};
 
-use bytes::Bytes;
 use lode_world::{Disk, File, World};
 
 use crate::{
     Root,
     log::{read::Verify, segment::Life},
+    piece::PieceOf,
     shelf::Shelf,
     store::BlobInfo,
 };
@@ -49,7 +49,7 @@ impl<W: World> Across<W> {
         root: &Root,
         chunk: u64,
         range: &Range<usize>,
-    ) -> Result<Option<Bytes>, Ask> {
+    ) -> Result<Option<PieceOf<W>>, Ask> {
         let shelf = &self.shelves[usize::from(shard)];
         let Some((wanted, tag, file)) = shelf.chunk(root, chunk).map_err(|_| Ask)? else {
             return Ok(None);
@@ -61,9 +61,9 @@ impl<W: World> Across<W> {
         // The file may begin another life meanwhile: its pages bear another tag then.
         let life = Life { file: &file, tag };
         let read = wanted.read(&self.world, life, root, range, self.verify);
-        let bytes = read.await.map_err(|_| Ask)?;
+        let piece = read.await.map_err(|_| Ask)?;
         shelf.count_read(range.len());
-        Ok(Some(bytes.share()))
+        Ok(Some(piece))
     }
 }
 

@@ -32,6 +32,7 @@ mod list;
 mod log;
 mod mend;
 pub mod mesh;
+mod piece;
 pub mod planted;
 mod pool;
 mod read;
@@ -47,4 +48,5 @@ mod wait;
 
 pub use error::{Class, Error, Result};
 pub use lode_proofs::Hash32 as Root;
+pub use piece::{Piece, PieceOf};
 pub use pool::ChunkBuf;

@@ -2,12 +2,12 @@
 
 use std::{cell::RefCell, collections::VecDeque, ops::Range, rc::Rc};
 
-use bytes::Bytes;
 use lode_world::{Queue, World};
 
 use crate::{
     Error, Result,
     format::manifest::{self, CHUNK},
+    piece::PieceOf,
     store::{BlobInfo, Store},
     wait::Latch,
 };
@@ -16,9 +16,9 @@ use crate::{
 const AHEAD: usize = 3;
 
 /// A piece that is being read.
-struct Piece {
+struct Ahead<W: World> {
     done: Latch<()>,
-    bytes: Rc<RefCell<Option<Result<Bytes>>>>,
+    read: Rc<RefCell<Option<Result<PieceOf<W>>>>>,
 }
 
 /// Verified bytes of a blob, in order, in pieces of at most a chunk, read ahead by a few.
@@ -27,7 +27,7 @@ pub struct Reader<W: World> {
     blob: BlobInfo,
     /// Bytes that were not asked for yet.
     left: Range<u64>,
-    pieces: VecDeque<Piece>,
+    pieces: VecDeque<Ahead<W>>,
     ahead: usize,
 }
 
@@ -60,15 +60,15 @@ impl<W: World> Reader<W> {
     }
 
     /// The next piece; none at the end of the range. After an error there is no next piece.
-    pub async fn next(&mut self) -> Option<Result<Bytes>> {
+    pub async fn next(&mut self) -> Option<Result<PieceOf<W>>> {
         while self.pieces.len() < self.ahead && !self.left.is_empty() {
-            let piece = self.ask();
-            self.pieces.push_back(piece);
+            let ahead = self.ask();
+            self.pieces.push_back(ahead);
         }
-        let piece = self.pieces.pop_front()?;
-        piece.done.wait().await;
-        let result = piece
-            .bytes
+        let ahead = self.pieces.pop_front()?;
+        ahead.done.wait().await;
+        let result = ahead
+            .read
             .borrow_mut()
             .take()
             .unwrap_or(Err(Error::Closing));
@@ -80,27 +80,27 @@ impl<W: World> Reader<W> {
     }
 
     /// Starts to read the next piece.
-    fn ask(&mut self) -> Piece {
+    fn ask(&mut self) -> Ahead<W> {
         let chunk = self.left.start / CHUNK;
         let from = self.left.start - chunk * CHUNK;
         let len = u64::try_from(manifest::chunk_len(self.blob.size, chunk)).expect("64-bit");
         let to = len.min(self.left.end - chunk * CHUNK);
         self.left.start = chunk * CHUNK + to;
         let within = index(from)..index(to);
-        let piece = Piece {
+        let ahead = Ahead {
             done: Latch::new(),
-            bytes: Rc::new(RefCell::new(None)),
+            read: Rc::new(RefCell::new(None)),
         };
         let (store, root) = (self.store.clone(), self.blob.root);
-        let (done, bytes) = (piece.done.clone(), Rc::clone(&piece.bytes));
+        let (done, slot) = (ahead.done.clone(), Rc::clone(&ahead.read));
         self.store.world().spawn(Queue::Serve, async move {
             let read = store.read_chunk(root, chunk, within).await;
             // Deleted or expired while it was being read.
             let gone = Error::Gone { root };
-            *bytes.borrow_mut() = Some(read.and_then(|read| read.ok_or(gone)));
+            *slot.borrow_mut() = Some(read.and_then(|read| read.ok_or(gone)));
             done.set(());
         });
-        piece
+        ahead
     }
 }
 

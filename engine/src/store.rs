@@ -30,6 +30,7 @@ use crate::{
     format::superblock::fits_segment,
     mend,
     mesh::{Letter, Mesh, Release},
+    piece::{Piece, PieceOf},
     shard::{Shard, open::Setup},
     space::{self, Space},
     stats::Stats,
@@ -287,19 +288,14 @@ impl<W: World> Store<W> {
         root: Root,
         chunk: u64,
         within: Range<usize>,
-    ) -> Result<Option<Bytes>> {
+    ) -> Result<Option<PieceOf<W>>> {
         for shard in self.order(&root) {
-            let across = match self.is_local(shard) {
-                true => Err(Ask),
-                false => self.0.across.read(shard, &root, chunk, &within).await,
-            };
-            let read = match across {
-                Ok(read) => read,
-                Err(Ask) => {
-                    let within = within.clone();
-                    let ask = move |shard: Rc<Shard<W>>| shard.read(root, chunk, within);
-                    self.on(shard, ask).await??
-                }
+            let read = match self.0.local.shards.get(&shard) {
+                Some(shard) => Rc::clone(shard).read(root, chunk, within.clone()).await?,
+                None => match self.0.across.read(shard, &root, chunk, &within).await {
+                    Ok(read) => read,
+                    Err(Ask) => self.ask_for(shard, root, chunk, within.clone()).await?,
+                },
             };
             if read.is_some() {
                 self.seen(root, shard);
@@ -307,6 +303,22 @@ impl<W: World> Store<W> {
             }
         }
         Ok(None)
+    }
+
+    /// What [`Store::read_chunk`] gets by a letter: memory of another executor stays there.
+    async fn ask_for(
+        &self,
+        shard: u16,
+        root: Root,
+        chunk: u64,
+        within: Range<usize>,
+    ) -> Result<Option<PieceOf<W>>> {
+        let ask = move |shard: Rc<Shard<W>>| async move {
+            let read = shard.read(root, chunk, within).await?;
+            Ok(read.map(Piece::into_bytes))
+        };
+        let read: Result<Option<Bytes>> = self.on(shard, ask).await?;
+        Ok(read?.map(Piece::from))
     }
 
     /// Proof that a chunk is part of the blob.
@@ -499,10 +511,6 @@ impl<W: World> Store<W> {
     /// Where a lease on an upload of a shard ends.
     pub(crate) fn releases_to(&self, shard: u16) -> async_channel::Sender<Release> {
         self.0.mesh.releases_to(self.executor_of(shard))
-    }
-
-    fn is_local(&self, shard: u16) -> bool {
-        self.0.local.shards.contains_key(&shard)
     }
 
     fn executor_of(&self, shard: u16) -> usize {

@@ -54,7 +54,7 @@ async fn read_all(store: &Store<SimWorld>, root: Root, size: usize) -> Option<Ve
         .unwrap()?;
     let mut out = Vec::new();
     while let Some(piece) = reader.next().await {
-        out.extend_from_slice(&piece.unwrap());
+        out.extend_from_slice(&piece.unwrap().into_bytes());
     }
     Some(out)
 }

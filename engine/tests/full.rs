@@ -75,7 +75,8 @@ async fn holds(store: &Store<SimWorld>, root: Root, bytes: &Bytes) -> bool {
     let Some(mut reader) = store.read(root, 0..size).await.unwrap() else {
         return false;
     };
-    assert_eq!(reader.next().await.unwrap().unwrap(), *bytes);
+    let piece = reader.next().await.unwrap().unwrap();
+    assert_eq!(piece.into_bytes(), *bytes);
     true
 }
 

@@ -68,7 +68,8 @@ impl Program for Load {
                         .unwrap();
                     let size = u64::try_from(bytes.len()).unwrap();
                     let mut reader = store.read(stored.root, 0..size).await.unwrap().unwrap();
-                    assert_eq!(reader.next().await.unwrap().unwrap(), bytes);
+                    let piece = reader.next().await.unwrap().unwrap();
+                    assert_eq!(piece.into_bytes(), bytes);
                 }
                 told.send(()).await.unwrap();
             });

@@ -71,7 +71,7 @@ impl<P: Peer> Subject for Threads<P> {
                     return Ok(());
                 };
                 peer.read(&key_of(index), offset, &mut piece)?;
-                job.check(P::NAME, at, &piece)?;
+                job.check(P::NAME, at, &piece[..])?;
             }
         })
     }

@@ -73,7 +73,7 @@ async fn chunk_bytes<W: World>(
         reader.ok_or_else(|| Problem::new(problem::NO_BLOB, "the blob was just deleted"))?;
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await {
-        bytes.extend_from_slice(&piece?);
+        bytes.extend_from_slice(&piece?.into_bytes());
     }
     Ok((bytes, permit))
 }

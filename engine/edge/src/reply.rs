@@ -20,7 +20,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use lode_engine::{
-    Error, Root,
+    Error, PieceOf, Root,
     store::{Reader, Store},
 };
 use lode_world::World;
@@ -70,11 +70,12 @@ pub(crate) struct Sending<W: World> {
     step: Step<W>,
 }
 
-type Next<W> = Pin<Box<dyn Future<Output = (Box<Source<W>>, Option<Result<Bytes, Stopped>>)>>>;
+type Read<W> = Result<PieceOf<W>, Stopped>;
+type Next<W> = Pin<Box<dyn Future<Output = (Box<Source<W>>, Option<Read<W>>)>>>;
 
 enum Step<W: World> {
     /// The first piece, read before the head was sent, and what follows.
-    Ready(Bytes, Box<Source<W>>),
+    Ready(PieceOf<W>, Box<Source<W>>),
     Reading(Next<W>),
     Over,
 }
@@ -116,18 +117,18 @@ impl<W: World> Source<W> {
 
     /// The piece up to the end of its chunk: one look-up and one read, which is all there is to
     /// most requests.
-    pub async fn one_piece(&mut self) -> Result<Bytes, Stopped> {
+    pub async fn one_piece(&mut self) -> Read<W> {
         let (chunk, from) = (self.range.start / CHUNK, self.range.start % CHUNK);
         let to = CHUNK.min(from + (self.range.end - self.range.start));
         let within = index(from)..index(to);
         let read = self.store.read_chunk(self.root, chunk, within).await;
-        let bytes = read.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
+        let piece = read.map_err(Stopped::Store)?.ok_or(Stopped::Deleted)?;
         self.range.start += to - from;
-        Ok(bytes)
+        Ok(piece)
     }
 
     /// The next piece; none at the end of the range.
-    async fn next(&mut self) -> Option<Result<Bytes, Stopped>> {
+    async fn next(&mut self) -> Option<Read<W>> {
         while !self.range.is_empty() {
             let Some((reader, end)) = &mut self.window else {
                 match self.open().await {
@@ -137,9 +138,9 @@ impl<W: World> Source<W> {
                 }
             };
             match reader.next().await {
-                Some(Ok(bytes)) => {
-                    self.range.start += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                    return Some(Ok(bytes));
+                Some(Ok(piece)) => {
+                    self.range.start += u64::try_from(piece.len()).unwrap_or(u64::MAX);
+                    return Some(Ok(piece));
                 }
                 Some(Err(error)) => return Some(Err(Stopped::Store(error))),
                 // A window that ends early would be a bug of the store; never send less silently.
@@ -152,7 +153,7 @@ impl<W: World> Source<W> {
 
     /// Opens the window that begins here. While credit is scarce there are no windows: one piece
     /// at a time, each with credit of its own, so that many clients share what there is.
-    async fn open(&mut self) -> Result<Option<Bytes>, Stopped> {
+    async fn open(&mut self) -> Result<Option<PieceOf<W>>, Stopped> {
         let left = self.range.end - self.range.start;
         let sent = self.permit.take();
         if self.credit.is_scarce() {
@@ -189,7 +190,7 @@ fn index(at: u64) -> usize {
 
 impl<W: World> Sending<W> {
     /// Sends `first`, then what `source` still has.
-    pub fn new(first: Bytes, source: Source<W>) -> Self {
+    pub fn new(first: PieceOf<W>, source: Source<W>) -> Self {
         let more = source.range.end - source.range.start;
         let left = u64::try_from(first.len())
             .unwrap_or(u64::MAX)
@@ -200,7 +201,7 @@ impl<W: World> Sending<W> {
         }
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Stopped>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Read<W>>> {
         let (source, piece) = match core::mem::replace(&mut self.step, Step::Over) {
             Step::Over => return Poll::Ready(None),
             Step::Ready(first, source) => (source, Some(Ok(first))),
@@ -212,8 +213,8 @@ impl<W: World> Sending<W> {
                 Poll::Ready(done) => done,
             },
         };
-        if let Some(Ok(bytes)) = &piece {
-            let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if let Some(Ok(piece)) = &piece {
+            let len = u64::try_from(piece.len()).unwrap_or(u64::MAX);
             self.left = self.left.saturating_sub(len);
             if self.left > 0 {
                 self.step = Step::Reading(Box::pin(following(source)));
@@ -226,9 +227,7 @@ impl<W: World> Sending<W> {
     }
 }
 
-async fn following<W: World>(
-    mut source: Box<Source<W>>,
-) -> (Box<Source<W>>, Option<Result<Bytes, Stopped>>) {
+async fn following<W: World>(mut source: Box<Source<W>>) -> (Box<Source<W>>, Option<Read<W>>) {
     let piece = source.next().await;
     (source, piece)
 }
@@ -263,20 +262,20 @@ pub(crate) struct Answer<W: World> {
 impl<W: World> Unpin for Answer<W> {}
 
 impl<W: World> Body for Answer<W> {
-    type Data = Bytes;
+    type Data = PieceOf<W>;
     type Error = Stopped;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Stopped>>> {
+    ) -> Poll<Option<Result<Frame<PieceOf<W>>, Stopped>>> {
         let piece = match &mut self.reply {
-            Reply::Whole(bytes) => Poll::Ready(bytes.take().map(Ok)),
+            Reply::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(bytes.into()))),
             Reply::Blob(sending) => sending.poll_next(context),
         };
         match &piece {
-            Poll::Ready(Some(Ok(bytes))) => {
-                self.finish.sent += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            Poll::Ready(Some(Ok(piece))) => {
+                self.finish.sent += u64::try_from(piece.len()).unwrap_or(u64::MAX);
             }
             Poll::Ready(Some(Err(stopped))) => {
                 // The head is out: nothing but a broken body can tell the client now.
@@ -285,7 +284,7 @@ impl<W: World> Body for Answer<W> {
             }
             _ => {}
         }
-        piece.map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
+        piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

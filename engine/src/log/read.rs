@@ -14,6 +14,7 @@ use crate::{
         page::{self, PAGE, PAYLOAD},
         record,
     },
+    piece::{Piece, PieceOf},
     planted::{self, Bug},
     pool::ChunkBuf,
     wait::before_work,
@@ -40,18 +41,33 @@ pub enum Verify {
     Hash,
 }
 
-/// Reads the record at `at` whole: its header and its payload, of `len` bytes as the index knows.
+/// Reads the record at `at` whole and checks it by its BLAKE3: its header and its payload, of `len`
+/// bytes as the index knows.
 pub async fn record<W: World>(
     world: &W,
     life: Life<'_, W::File>,
     at: u64,
     len: usize,
-    verify: Verify,
 ) -> Result<(record::Header, ChunkBuf), ReadError> {
     let total = record::HEADER + len;
     let span = span(life, at, total).await?;
     before_work(world, total).await;
-    span.record(world, at, len, verify)
+    span.record(world, at, len)
+}
+
+/// Reads the record at `at` whole, checks it by its pages, and leaves its payload where it was read.
+pub async fn in_pages<W: World>(
+    world: &W,
+    life: Life<'_, W::File>,
+    at: u64,
+    len: usize,
+) -> Result<(record::Header, PieceOf<W>), ReadError> {
+    let total = record::HEADER + len;
+    let span = span(life, at, total).await?;
+    before_work(world, total).await;
+    let (pages, header, start) = span.open(world, at, len)?;
+    pages.check_all(start, len)?;
+    Ok((header, Piece::in_pages(span.read, start, len)))
 }
 
 /// A stretch of a segment's stream, as it was read: nothing of it has been checked.
@@ -74,14 +90,28 @@ pub async fn span<F: File>(
 }
 
 impl<R: AsRef<[u8]>> Span<R> {
-    /// The record at `at`, which is within the span: its header and its payload, of `len` bytes.
+    /// The record at `at`, which is within the span, checked by its BLAKE3.
     pub fn record<W: World>(
         &self,
         world: &W,
         at: u64,
         len: usize,
-        verify: Verify,
     ) -> Result<(record::Header, ChunkBuf), ReadError> {
+        let (pages, header, start) = self.open(world, at, len)?;
+        let payload = pages.gather(start, len);
+        if !pages.trusted && *blake3::hash(payload.bytes()).as_bytes() != header.check {
+            return Err(ReadError::Damaged("BLAKE3 of the payload"));
+        }
+        Ok((header, payload))
+    }
+
+    /// The pages, and of the record at `at` its header and where in them its payload begins.
+    fn open<W: World>(
+        &self,
+        world: &W,
+        at: u64,
+        len: usize,
+    ) -> Result<(Pages<'_>, record::Header, usize), ReadError> {
         let pages = Pages::of(world, self.tag, self.read.as_ref(), self.at);
         let start = at - page::stream_start(pages.first);
         let start = usize::try_from(start).expect("64-bit");
@@ -89,15 +119,7 @@ impl<R: AsRef<[u8]>> Span<R> {
         if header.payload_len() != len {
             return Err(ReadError::Damaged("record length"));
         }
-        let start = start + record::HEADER;
-        if verify == Verify::Pages {
-            return Ok((header, pages.take(start, len)?));
-        }
-        let payload = pages.gather(start, len);
-        if !pages.trusted && *blake3::hash(payload.bytes()).as_bytes() != header.check {
-            return Err(ReadError::Damaged("BLAKE3 of the payload"));
-        }
-        Ok((header, payload))
+        Ok((pages, header, start + record::HEADER))
     }
 }
 
@@ -126,12 +148,14 @@ pub async fn part<W: World>(
     at: u64,
     offset: usize,
     len: usize,
-) -> Result<ChunkBuf, ReadError> {
+) -> Result<PieceOf<W>, ReadError> {
     let skip = record::HEADER + offset;
     let from = at + u64::try_from(skip).expect("a chunk's offset");
     let read = read_pages(life, from, len).await?;
-    let pages = Pages::of(world, life.tag, read.as_ref(), from);
-    pages.take(page::offset_in_page(from), len)
+    before_work(world, len).await;
+    let start = page::offset_in_page(from);
+    Pages::of(world, life.tag, read.as_ref(), from).check_all(start, len)?;
+    Ok(Piece::in_pages(read, start, len))
 }
 
 /// Reads the pages that hold the stream bytes `at..at + len`.
@@ -183,15 +207,9 @@ impl<'read> Pages<'read> {
         record::Header::decode(&head).map_err(|_| ReadError::Damaged("record header"))
     }
 
-    /// `len` bytes from `start` on. Each page is copied when it has just been checked, out of the
-    /// nearest cache.
-    fn take(&self, start: usize, len: usize) -> Result<ChunkBuf, ReadError> {
-        let mut out = ChunkBuf::with_room(len);
-        for (page, run) in runs(start, len) {
-            self.check(page)?;
-            fill(&mut out, self.payload(page, run));
-        }
-        Ok(out)
+    /// Checks the pages that hold `len` bytes from `start` on.
+    fn check_all(&self, start: usize, len: usize) -> Result<(), ReadError> {
+        runs(start, len).try_for_each(|(page, _)| self.check(page))
     }
 
     /// `len` bytes from `start` on, unchecked. Appended, not copied into a buffer of that length: a

@@ -18,7 +18,7 @@ use crate::{
         record::{Kind, MOVED},
     },
     log::{
-        read::{self, Span, Verify},
+        read::{self, Span},
         segment::Segment,
     },
     planted::{self, Bug},
@@ -155,8 +155,8 @@ async fn copy_record<W: World>(source: &Source<W>, entry: &Entry, read: Read<W>)
     }
     let (world, len) = (&shard.world, header.payload_len());
     let record = match read {
-        Some(span) => span.record(world, entry.at, len, Verify::Hash),
-        None => read::record(world, segment.life(), entry.at, len, Verify::Hash).await,
+        Some(span) => span.record(world, entry.at, len),
+        None => read::record(world, segment.life(), entry.at, len).await,
     };
     let (header, payload) = match record {
         Ok((header, payload)) => (header, payload.share()),

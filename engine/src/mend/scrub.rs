@@ -12,7 +12,7 @@ use crate::{
     Result, Root,
     format::manifest,
     index::Found,
-    log::read::{ReadError, Verify},
+    log::read::ReadError,
     shard::{Shard, add, wanted::Wanted},
 };
 
@@ -91,7 +91,7 @@ fn nth_record<W: World>(shard: &Shard<W>, root: &Root, part: u64) -> Option<Want
 
 /// Reads a record; damage is counted and told, unless the record was moved or deleted meanwhile.
 async fn check<W: World>(shard: &Rc<Shard<W>>, root: &Root, part: u64, wanted: Wanted) {
-    if let Err(error) = shard.record(wanted, root, Verify::Hash).await
+    if let Err(error) = shard.record(wanted, root).await
         && nth_record(shard, root, part) == Some(wanted)
     {
         let error: ReadError = error;

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, ops::Range, rc::Rc};
 
-use bytes::Bytes;
 use lode_proofs::{BlobShape, ChunkProof, ChunkRun, ProofPlan, fold_roots};
 use lode_world::World;
 
@@ -14,10 +13,8 @@ use crate::{
         record::Header,
     },
     index::{Found, Long},
-    log::{
-        read::{ReadError, Verify},
-        segment::Segment,
-    },
+    log::{read::ReadError, segment::Segment},
+    piece::PieceOf,
     pool::ChunkBuf,
     store::BlobInfo,
 };
@@ -34,7 +31,7 @@ impl<W: World> Shard<W> {
         root: Root,
         chunk: u64,
         range: Range<usize>,
-    ) -> Result<Option<Bytes>> {
+    ) -> Result<Option<PieceOf<W>>> {
         let Some(wanted) = self.chunk_of(&root, chunk) else {
             return Ok(None);
         };
@@ -48,12 +45,12 @@ impl<W: World> Shard<W> {
                 size,
             });
         }
-        let bytes = loop {
+        let piece = loop {
             let Some(wanted) = self.chunk_of(&root, chunk) else {
                 return Ok(None);
             };
             match self.verified(wanted, &root, &range).await {
-                Ok(bytes) => break bytes,
+                Ok(piece) => break piece,
                 // Compaction may have moved the record while it was read.
                 Err(_)
                     if self
@@ -63,7 +60,7 @@ impl<W: World> Shard<W> {
             }
         };
         self.shelf.count_read(range.len());
-        Ok(Some(bytes))
+        Ok(Some(piece))
     }
 
     /// Bytes `range` of a record's payload. Where a page does not prove itself the whole payload is
@@ -73,15 +70,15 @@ impl<W: World> Shard<W> {
         wanted: Wanted,
         root: &Root,
         range: &Range<usize>,
-    ) -> std::result::Result<Bytes, ReadError> {
+    ) -> std::result::Result<PieceOf<W>, ReadError> {
         let segment = self.segment_of(wanted)?;
         let read = wanted.read(&self.world, segment.life(), root, range, self.verify);
         match read.await {
-            Ok(payload) => Ok(payload.share()),
+            Ok(piece) => Ok(piece),
             Err(ReadError::Damaged(why)) => {
-                let (_, payload) = self.record(wanted, root, Verify::Hash).await?;
+                let (_, payload) = self.record(wanted, root).await?;
                 tracing::warn!(shard = self.id, %root, why, "damage beside a payload that is whole");
-                Ok(payload.share().slice(range.clone()))
+                Ok(payload.share().slice(range.clone()).into())
             }
             Err(error) => Err(error),
         }
@@ -92,17 +89,14 @@ impl<W: World> Shard<W> {
         Wanted::chunk(&self.catalog.borrow().index(), root, chunk, self.epoch())
     }
 
-    /// Reads a record whole and checks that it is the one that is wanted.
+    /// Reads a record whole, checks it by its BLAKE3, and that it is the one that is wanted.
     pub(crate) async fn record(
         &self,
         wanted: Wanted,
         root: &Root,
-        verify: Verify,
     ) -> std::result::Result<(Header, ChunkBuf), ReadError> {
         let segment = self.segment_of(wanted)?;
-        wanted
-            .record(&self.world, segment.life(), root, verify)
-            .await
+        wanted.record(&self.world, segment.life(), root).await
     }
 
     fn segment_of(&self, wanted: Wanted) -> std::result::Result<Rc<Segment<W::File>>, ReadError> {
@@ -199,7 +193,7 @@ impl<W: World> Shard<W> {
                 ..Roots::default()
             });
         };
-        let read = self.record(*manifest, &root, Verify::Hash).await;
+        let read = self.record(*manifest, &root).await;
         let (_, payload) = read.map_err(|error| (error, 0))?;
         let mut roots = Roots {
             top: manifest::decode(payload.bytes()),
@@ -207,7 +201,7 @@ impl<W: World> Shard<W> {
             groups: Vec::new(),
         };
         for wanted in groups {
-            let read = self.record(*wanted, &root, Verify::Hash).await;
+            let read = self.record(*wanted, &root).await;
             let (_, payload) = read.map_err(|error| (error, wanted.detail * GROUP))?;
             roots
                 .groups

@@ -15,6 +15,7 @@ use crate::{
         read::{self, ReadError, Verify},
         segment::Life,
     },
+    piece::PieceOf,
     pool::ChunkBuf,
     terms::expired,
 };
@@ -89,26 +90,27 @@ impl Wanted {
         }
     }
 
-    /// Reads the record whole and checks that it is the one that is wanted.
+    /// Reads the record whole, checks it by its BLAKE3, and that it is the one that is wanted.
     pub async fn record<W: World>(
         &self,
         world: &W,
         life: Life<'_, W::File>,
         root: &Root,
-        verify: Verify,
     ) -> Result<(Header, ChunkBuf), ReadError> {
         let at = u64::from(self.place.at);
-        let (header, payload) = read::record(world, life, at, self.len, verify).await?;
+        let (header, payload) = read::record(world, life, at, self.len).await?;
+        self.is(&header, root).map(|()| (header, payload))
+    }
+
+    /// Whether a record is the one that is wanted.
+    fn is(&self, header: &Header, root: &Root) -> Result<(), ReadError> {
         let named = matches!(self.kind, Kind::Single | Kind::Manifest);
         let same = header.kind == self.kind
             && header.blob == self.blob
             && header.detail == self.detail
             && (!named || header.root == *root);
-        if same {
-            Ok((header, payload))
-        } else {
-            Err(ReadError::Damaged("another record is in its place"))
-        }
+        same.then_some(())
+            .ok_or(ReadError::Damaged("another record is in its place"))
     }
 
     /// Reads bytes `range` of the payload, checked by the pages that hold them; the whole of it as
@@ -120,12 +122,16 @@ impl Wanted {
         root: &Root,
         range: &Range<usize>,
         verify: Verify,
-    ) -> Result<ChunkBuf, ReadError> {
-        if *range == (0..self.len) {
-            let record = self.record(world, life, root, verify).await;
-            return record.map(|(_, payload)| payload);
-        }
+    ) -> Result<PieceOf<W>, ReadError> {
         let at = u64::from(self.place.at);
-        read::part(world, life, at, range.start, range.len()).await
+        if *range != (0..self.len) {
+            return read::part(world, life, at, range.start, range.len()).await;
+        }
+        if verify == Verify::Hash {
+            let (_, payload) = self.record(world, life, root).await?;
+            return Ok(payload.share().into());
+        }
+        let (header, piece) = read::in_pages(world, life, at, self.len).await?;
+        self.is(&header, root).map(|()| piece)
     }
 }

@@ -364,7 +364,7 @@ pub async fn read_all(
     };
     let mut bytes = Vec::new();
     while let Some(piece) = reader.next().await {
-        bytes.extend_from_slice(&piece?);
+        bytes.extend_from_slice(&piece?.into_bytes());
     }
     Ok(Some(bytes))
 }
