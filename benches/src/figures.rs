@@ -195,7 +195,7 @@ pub fn print(figures: &[Figure]) {
             .map(|ratio| format!("{:.0} %", ratio * 100.0));
         let two = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
         println!(
-            "  {:<22}{:>10.0}{:>10.0}{:>9}{:>10}{:>11.1}{:>8}{:>8}",
+            "  {:<28}{:>10.0}{:>10.0}{:>9}{:>10}{:>11.1}{:>8}{:>8}",
             figure.subject,
             figure.median,
             figure.best,

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | put of one long blob of unknown root | the lower of: the sector tree on one core, durable appends of the disk |
 //! | get of that blob, every byte compared | direct reads of 256 KiB in order, 32 in flight |
-//! | cold gets of blobs of 256 KiB, by 32 clients | random direct reads of that size, 32 in flight; and beside it the store's own rate, opened on the same folder without a node |
+//! | cold gets of blobs of 256 KiB, by 32 and by 128 clients | random direct reads of that size, 32 in flight; and beside it the store's own rate, opened on the same folder without a node |
 //!
 //! The costs in these tables are the node's; what the client spends is shown apart, because both
 //! share the machine. The node's peak of memory is read before it ends, for the long blob and for
@@ -46,8 +46,11 @@ use crate::{
 /// Name among the figures.
 pub const NAME: &str = "lode over HTTP";
 
-/// Clients of the small gets, and reads in flight of what they are compared with.
-const CLIENTS: usize = 32;
+/// Reads in flight of the disk and of the store without a node.
+const DEPTH: usize = 32;
+/// Clients of the small gets: as many as that, of which some are always being sent to or read from
+/// their sockets, so that the disk has fewer to do; and so many that it is kept busy.
+const CROWDS: [usize; 2] = [DEPTH, 128];
 
 /// The shorter blob whose memory is shown beside the long one's.
 const SHORTER: u64 = 16;
@@ -62,7 +65,7 @@ const SHARE: Bound = Bound::AtLeast(85.0);
 const PUT: &str = "put of one blob";
 const GET: &str = "get of one blob";
 const CPU: &str = "CPU per get of 256 KiB";
-const GETS: &str = "cold gets of 256 KiB, 32 clients";
+const GETS: &str = "cold gets of 256 KiB";
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +183,7 @@ impl Bench {
 
         tell(GET);
         let order = Order::InOrder;
-        let read = self.disk.pass(order, CHUNK_LEN).read(CLIENTS, self.span)?;
+        let read = self.disk.pass(order, CHUNK_LEN).read(DEPTH, self.span)?;
         let get = node.time(chunks, bytes, || {
             client::get(node.address, &root, values, chunks)
         })?;
@@ -213,11 +216,11 @@ impl Bench {
         let read = self
             .disk
             .pass(Order::Random, CHUNK_LEN)
-            .read(CLIENTS, self.span)?;
+            .read(DEPTH, self.span)?;
         let mut store = Lode::open(&small.dir)?;
         let own = self.passes(small, round, |picks| {
             let (picks, len) = (each_whole(picks), CHUNK_LEN);
-            let (values, depth) = (&small.values, CLIENTS);
+            let (values, depth) = (&small.values, DEPTH);
             let meter = Meter::start();
             store.read(Reads {
                 values,
@@ -228,8 +231,40 @@ impl Bench {
             Ok(meter.stop(bytes_of(picks.len()), bytes_of(picks.len() * len)))
         })?;
         drop(store);
+        let limit = (disk::NAME, read);
+        let name = format!("{}, no node", lode::NAME);
+        self.table.push_beside(GETS, limit, &name, unit, own);
+        for clients in CROWDS {
+            self.crowd_gets(small, round, clients, &read, &own)?;
+        }
+        let sums = parts::checksums(&small.values, self.span);
+        let hash = parts::blake3(&small.values, self.span);
+        let send = parts::send(&small.values, self.span)?;
+        for (subject, sample) in [
+            ("part: a direct read", read),
+            ("part: checksums", sums),
+            ("part: a plain socket's send", send),
+            ("BLAKE3, if asked for", hash),
+            (&*name, own),
+        ] {
+            let micros = sample.cpu_micros_per_operation();
+            self.gauges.push(CPU, subject, "µs", Bound::None, micros);
+        }
+        Ok(())
+    }
+
+    /// Gets by so many clients of a node, beside reads of the disk and of the store.
+    fn crowd_gets(
+        &mut self,
+        small: &Small,
+        round: u64,
+        clients: usize,
+        disk: &Sample,
+        own: &Sample,
+    ) -> Result<()> {
+        let subject = format!("{NAME}, {clients} clients");
         let node = Node::start(&self.program, &small.dir)?;
-        let mut crowd = Crowd::connect(node.address, bytes_of(CLIENTS))?;
+        let mut crowd = Crowd::connect(node.address, bytes_of(clients))?;
         let mut client = Sample::default();
         let gets = self.passes(small, round, |picks| {
             let operations = bytes_of(picks.len());
@@ -239,36 +274,24 @@ impl Bench {
             client = client.plus(both.client);
             Ok(both.node)
         })?;
-        let limit = (disk::NAME, read);
-        let name = format!("{}, no node", lode::NAME);
-        self.table.push_beside(GETS, limit, &name, unit, own);
-        self.table.push_against(GETS, &read, NAME, unit, gets);
-        let sums = parts::checksums(&small.values, self.span);
-        let hash = parts::blake3(&small.values, self.span);
-        let send = parts::send(&small.values, self.span)?;
-        for (subject, bound, sample) in [
-            (NAME, COST, gets),
-            ("part: a direct read", Bound::None, read),
-            ("part: checksums", Bound::None, sums),
-            ("part: a plain socket's send", Bound::None, send),
-            ("BLAKE3, if asked for", Bound::None, hash),
-            (&*name, Bound::None, own),
-            ("client", Bound::None, client),
-        ] {
+        self.table
+            .push_against(GETS, disk, &subject, Unit::Operations, gets);
+        let their = format!("client of {clients}");
+        for (subject, bound, sample) in [(&subject, COST, gets), (&their, Bound::None, client)] {
             let micros = sample.cpu_micros_per_operation();
             self.gauges.push(CPU, subject, "µs", bound, micros);
         }
         let share = 100.0 * gets.operations_per_second() / own.operations_per_second();
         self.gauges.push(
             "cold gets of 256 KiB beside the store's own",
-            NAME,
+            &subject,
             "%",
             SHARE,
             share,
         );
         drop(crowd);
         let peak = node.peak_mebibytes()?;
-        self.peak("32 clients", peak);
+        self.peak(&format!("{clients} clients"), peak);
         node.stop()
     }
 

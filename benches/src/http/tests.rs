@@ -40,19 +40,20 @@ fn runs_tiny() {
         (super::GET, NAME, true),
         (super::GETS, "disk", false),
         (super::GETS, "lode, no node", true),
-        (super::GETS, NAME, true),
+        (super::GETS, "lode over HTTP, 32 clients", true),
+        (super::GETS, "lode over HTTP, 128 clients", true),
     ];
     assert_eq!(rows, expected);
     assert!(found.figures.iter().all(|figure| figure.best > 0.0));
     let gauges: Vec<serde_json::Value> = found.gauges.iter().map(super::Gauge::figure).collect();
-    assert_eq!(gauges.len(), 13, "{gauges:?}");
+    assert_eq!(gauges.len(), 17, "{gauges:?}");
     let peaks = gauges.iter().filter(|gauge| gauge["at_most"] == 256.0);
     assert!(
         peaks
             .clone()
             .all(|peak| peak["median"].as_f64() > Some(8.0))
     );
-    assert_eq!(peaks.count(), 3, "{gauges:?}");
+    assert_eq!(peaks.count(), 4, "{gauges:?}");
 }
 
 /// Answers one request on each of `connections` connections, in pieces of `piece` bytes; nothing
