@@ -208,7 +208,7 @@ pub fn print(figures: &[Figure]) {
     }
 }
 
-const HEADINGS: &str = "                            \
+const HEADINGS: &str = "                                  \
     median      best    limit  CPU s/GB  CPU µs/op  read×  write×";
 
 #[cfg(test)]
