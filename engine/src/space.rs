@@ -127,7 +127,12 @@ impl<W: World> Space<W> {
     /// Whether `len` more bytes would eat into the reserve.
     pub async fn short(&self, len: u64) -> Result<bool> {
         self.look().await?;
-        Ok(self.free() < self.reserve().saturating_add(len))
+        Ok(self.was_short(len))
+    }
+
+    /// Whether they would have, by the last look.
+    pub fn was_short(&self, len: u64) -> bool {
+        self.free() < self.reserve().saturating_add(len)
     }
 
     /// Refuses a client's bytes while the disk is full. Looks again before it refuses: whoever made

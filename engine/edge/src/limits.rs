@@ -22,8 +22,7 @@ pub struct Limits {
     pub credit_time: Duration,
     /// Time for requests in flight to end when the edge stops.
     pub drain_time: Duration,
-    /// Bytes of replies in flight. A chunk takes three times that of memory while it is read: itself,
-    /// and its pages in an arena that gives out powers of two.
+    /// Bytes of replies in flight, with what the pages that hold them take beside them.
     pub reply_credit: u64,
     /// Bytes of request bodies in flight.
     pub intake_credit: u64,

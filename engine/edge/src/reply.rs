@@ -38,11 +38,17 @@ const WINDOW_LEN: u64 = 16 * 1024 * 1024;
 
 /// Bytes that a reader and the connection may hold at once: its read-ahead and the piece that is
 /// being sent.
-const HELD_LEN: u64 = 5 * CHUNK;
+const HELD_LEN: u64 = 5 * held(CHUNK);
 
 /// Credit for the first piece of a range.
 pub(crate) fn first_cost(range: &Range<u64>) -> u64 {
-    CHUNK.min(range.end - range.start)
+    held(CHUNK.min(range.end - range.start))
+}
+
+/// Memory of a piece of `len` bytes: the pages that hold them, and the first of them once more where
+/// they are too many for one write (see [`lode_engine::Piece`]).
+const fn held(len: u64) -> u64 {
+    len + len / 7 + 2 * 4096
 }
 
 /// Why the bytes of a blob stopped. The client sees a body that ends before its length.
@@ -165,7 +171,11 @@ impl<W: World> Source<W> {
             self.permit = Some(self.credit.take(first_cost(&self.range), &self.guest).await);
             return self.one_piece().await.map(Some);
         }
-        self.permit = Some(self.credit.take(left.min(HELD_LEN), &self.guest).await);
+        self.permit = Some(
+            self.credit
+                .take(held(left).min(HELD_LEN), &self.guest)
+                .await,
+        );
         if let Some(sent) = sent {
             self.guest.hold_until_flushed(sent);
         }

@@ -144,6 +144,11 @@ impl<W: World> Supply<W> {
         self.space.short(self.segment_len).await
     }
 
+    /// Whether it was so when somebody looked last.
+    pub fn was_short(&self) -> bool {
+        self.space.was_short(self.segment_len)
+    }
+
     /// Whether it will be so after a few segments more.
     pub async fn tight(&self) -> Result<bool> {
         self.space.short(SPARE * self.segment_len).await

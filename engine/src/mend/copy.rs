@@ -75,7 +75,7 @@ pub(super) async fn all<W: World>(
         while let Some(next) = living.next_if(|next| joins(&run, next)) {
             run.push(next);
         }
-        let permit = window.take(run.iter().map(cost).sum()).await;
+        let permit = window.take(cost(&run)).await;
         if shard.stopping.get() || moved.borrow().failed.is_some() {
             break;
         }
@@ -92,8 +92,16 @@ pub(super) async fn all<W: World>(
     moved.failed.take().map_or(Ok(moved), Err)
 }
 
-fn cost(entry: &Entry) -> u64 {
-    entry.header.total_len().max(LEAST)
+/// Memory that copying a run takes: its records, or what lies between them as well where that is
+/// read with them.
+fn cost(run: &[Entry]) -> u64 {
+    let records = run.iter().map(|entry| entry.header.total_len().max(LEAST));
+    records.sum::<u64>().max(span_of(run))
+}
+
+fn span_of(run: &[Entry]) -> u64 {
+    let (first, last) = (&run[0], &run[run.len() - 1]);
+    last.at + last.header.total_len() - first.at
 }
 
 /// Whether a record is read and copied together with those of a run before it.
@@ -111,7 +119,9 @@ async fn copy_run<W: World>(source: Rc<Source<W>>, run: Vec<Entry>, permit: Rc<P
         let (source, read, permit) = (Rc::clone(&source), read.clone(), Rc::clone(&permit));
         let world = source.shard.world.clone();
         world.spawn(Queue::Mend, async move {
+            let failed = source.moved.borrow().failed.is_some();
             let copied = match is_tombstone(&entry) {
+                _ if failed || source.shard.stopping.get() => Ok(false),
                 true => copy_tombstone(&source, &entry).await,
                 false => copy_record(&source, &entry, read).await.map(|()| false),
             };
@@ -126,18 +136,18 @@ async fn copy_run<W: World>(source: Rc<Source<W>>, run: Vec<Entry>, permit: Rc<P
             drop(permit);
         });
     }
+    drop(source);
+    drop(permit);
 }
 
 /// Nothing where each record is to be read by itself: also when the disk refuses a page, which may
 /// be of one record alone.
 async fn read_run<W: World>(source: &Source<W>, run: &[Entry]) -> Read<W> {
-    let (first, last) = (run.first()?, run.last()?);
     if run.len() == 1 || run.iter().all(is_tombstone) {
         return None;
     }
-    let len = last.at + last.header.total_len() - first.at;
-    let len = usize::try_from(len).expect("64-bit");
-    let read = read::span(source.segment.life(), first.at, len).await;
+    let len = usize::try_from(span_of(run)).expect("64-bit");
+    let read = read::span(source.segment.life(), run[0].at, len).await;
     before_work(&source.shard.world, len).await;
     read.ok().map(Rc::new)
 }
@@ -190,7 +200,12 @@ async fn copy_record<W: World>(source: &Source<W>, entry: &Entry, read: Read<W>)
 async fn copy_tombstone<W: World>(source: &Source<W>, entry: &Entry) -> Result<bool> {
     let Source { shard, segment, .. } = source;
     let header = &entry.header;
-    let _held = shard.roots.lock(header.root).await;
+    // An upload that was abandoned has no root. Were it locked all the same, each tombstone would
+    // wait for the commit of the one before it, and get a page of its own.
+    let _held = match header.kind {
+        Kind::Delete => Some(shard.roots.lock(header.root).await),
+        _ => None,
+    };
     let original = if header.detail == 0 {
         header.sequence
     } else {

@@ -57,7 +57,9 @@ pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     if shard.supply.short().await? {
         give_back(shard).await?;
     }
-    loop {
+    // What puts add meanwhile waits for the next round: a checkpoint comes between them.
+    let segments = shard.catalog.borrow().segments().len();
+    for _ in 0..segments {
         let tight = shard.supply.tight().await?;
         let Some(number) = next_candidate(shard, tight) else {
             return Ok(());
@@ -66,6 +68,8 @@ pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
             return Ok(());
         }
     }
+    shard.mend.bytes_died();
+    Ok(())
 }
 
 /// Gives back what the shard has for later.
@@ -146,7 +150,8 @@ fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
     let kept = Kept::now(shard);
     let worth = |segment: &Segment<W::File>| {
         let used = kept.of(segment);
-        let sparse = copied(segment, used) * 100 < segment.file_len.get() * LIVE_PERCENT;
+        let len = segment.file_len.get();
+        let sparse = used == 0 || copied(segment, used) * 100 < len * LIVE_PERCENT;
         !segment.stuck.get() && (sparse || segment.dead(used) >= least)
     };
     let candidates = match pick(shard, worth) {
@@ -163,7 +168,8 @@ fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
 /// Padding comes to it: at most a page for each [`copy::GAP`] that was copied from, an eighth.
 fn copied<F>(segment: &Segment<F>, used: u64) -> u64 {
     let least = u64::try_from(record::HEADER).expect("64-bit");
-    let records = segment.records_most().min(used / least);
+    let most = u64::try_from(footer::ENTRIES_MAX).expect("64-bit");
+    let records = segment.records_most().min(used / least).min(most);
     used + records * footer::ENTRY_U64 + SEGMENT_LEAST
 }
 

@@ -308,7 +308,8 @@ impl<W: World> Shard<W> {
             }
             let ready = self.ready.borrow_mut().remove(&bucket);
             let any = need == Need::Mend && bucket != FOR_EVER && ready.is_none();
-            if any && self.supply.short().await? {
+            // Of many that wait here, one looks.
+            if any && (self.supply.was_short() || self.supply.short().await?) {
                 bucket = FOR_EVER;
                 continue;
             }

@@ -275,6 +275,53 @@ fn segments_that_end_as_short_again_stay() {
         .unwrap();
 }
 
+/// A segment in which nothing lives is freed, however short it is: what it once held would keep
+/// every later tombstone alive.
+#[test]
+fn short_dead_segments_go() {
+    Sim::new(10, Faults::default())
+        .run(async |world| {
+            let shard = shard(&world).await;
+            close_with(&shard, 1, 1, 0).await;
+            let mut root = [0; 32];
+            root[0] = 1;
+            assert!(Rc::clone(&shard).delete(Root::from(root)).await.unwrap());
+            close_with(&shard, 2, 1, 0).await;
+            let segments = || shard.catalog.borrow().segments().len();
+            assert_eq!(segments(), 2);
+            reclaim::run(&shard).await.unwrap();
+            assert_eq!(segments(), 1);
+        })
+        .unwrap();
+}
+
+/// What abandoned uploads leave is copied many to a page.
+#[test]
+fn abandoned_uploads_are_copied_together() {
+    const COUNT: u64 = 200;
+    let sim = Sim::new(11, Faults::default());
+    sim.run(async |world| {
+        let shard = shard(&world).await;
+        close_with(&shard, 1, 1, 0).await;
+        for blob in 1..=COUNT {
+            let abandoned = part(Kind::Abandon, blob, 0, Root::from([0; 32]), Bytes::new());
+            durable(&shard, abandoned).await.apply();
+        }
+        shard.close_lanes().await;
+        let before = sim.counts().ios;
+        reclaim::run(&shard).await.unwrap();
+        let ios = sim.counts().ios - before;
+        assert!(ios < COUNT / 4, "{ios} reads, writes and syncs");
+        let catalog = shard.catalog.borrow();
+        let tombstones = catalog
+            .segments()
+            .values()
+            .map(|segment| segment.tombstones.get());
+        assert_eq!(tombstones.sum::<u64>(), COUNT * 104);
+    })
+    .unwrap();
+}
+
 /// Tiny records that each had a frame of their own are copied many to a frame, all that live and
 /// nothing else.
 #[test]
