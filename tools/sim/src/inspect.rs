@@ -116,6 +116,7 @@ async fn empty(store: &Store<SimWorld>, model: &Rc<RefCell<Model>>) {
         model.borrow_mut().delete_over(running, deleted.is_ok());
         let asked = model.borrow_mut().ending(blob);
         let abandoned = store.abandon(root).await.map(drop);
+        model.borrow_mut().answered(blob);
         model.borrow_mut().ended(blob, asked, 0);
         // An upload under a wrong root that a full disk cut short is still there.
         let stranger = store.abandon(upload::wrong(root)).await.map(drop);

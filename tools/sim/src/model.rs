@@ -61,6 +61,8 @@ struct Declared {
     resumed: Tick,
     /// When somebody last asked to end it, by finishing or abandoning.
     ending: Tick,
+    /// Wishes to end it that have no answer yet.
+    enders: u32,
     /// When the last such wish that was fulfilled was asked for, and when it was answered.
     ended: Option<(Tick, Tick)>,
 }
@@ -293,6 +295,7 @@ impl Model {
         self.closing = false;
         for declared in &mut self.declared {
             declared.resuming = 0;
+            declared.enders = 0;
         }
         for put in &mut self.puts {
             put.over = put.over.min(now);
@@ -461,7 +464,7 @@ impl Model {
     /// A session that began at `since` was told that `durable` bytes are durable.
     pub fn flushed(&mut self, blob: usize, since: Tick, durable: u64) {
         let declared = &mut self.declared[blob];
-        if declared.ending < since && !declared.termed {
+        if declared.ending < since && declared.enders == 0 && !declared.termed {
             declared.floor = declared.floor.max(durable);
         }
     }
@@ -471,7 +474,13 @@ impl Model {
         let now = self.tick();
         self.declared[blob].floor = 0;
         self.declared[blob].ending = now;
+        self.declared[blob].enders += 1;
         now
+    }
+
+    /// A wish to end an upload has its answer, whichever.
+    pub fn answered(&mut self, blob: usize) {
+        self.declared[blob].enders -= 1;
     }
 
     /// An upload was ended, as somebody asked for at `asked`; `own` resumers were the same client.

@@ -190,6 +190,7 @@ impl Client {
         let put = self.model.borrow_mut().put(blob, terms.expiry);
         self.model.borrow_mut().finishes(put);
         let stored = upload.finish().await;
+        self.model.borrow_mut().answered(blob);
         // Where the blob was there already, an upload that cannot be forgotten on a failing disk is
         // no reason to refuse: it may stay.
         let stays = self.profile().io_fails() && stored.as_ref().is_ok_and(|stored| stored.existed);
@@ -238,7 +239,9 @@ impl Client {
         self.count("abandon");
         let root = self.blob(blob).root;
         let asked = self.model.borrow_mut().ending(blob);
-        match self.store.abandon(root).await {
+        let abandoned = self.store.abandon(root).await;
+        self.model.borrow_mut().answered(blob);
+        match abandoned {
             Ok(_) => self.model.borrow_mut().ended(blob, asked, 0),
             Err(error) => self.error(&error, "abandon"),
         }
