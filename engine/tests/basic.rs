@@ -11,7 +11,10 @@ use lode_engine::{
     mesh::Mesh,
     store::{Options, Resumed, Store, Stored, Terms},
 };
-use lode_world::sim::{Chance, Crash, Faults, Sim, SimWorld};
+use lode_world::{
+    World,
+    sim::{Chance, Crash, Faults, Sim, SimWorld},
+};
 
 const CHUNK: usize = 256 * 1024;
 
@@ -425,4 +428,20 @@ async fn finish_declared(
     let stored = upload.finish().await;
     sim.set_faults(Faults::default());
     stored
+}
+
+/// A store in which nothing happens looks after itself now and then, not all the time.
+#[test]
+fn an_empty_store_rests() {
+    let sim = Sim::new(12, Faults::default());
+    sim.run(async |world| {
+        let store = open(world.clone()).await;
+        let before = sim.counts().ios;
+        world.sleep(std::time::Duration::from_secs(110)).await;
+        let ios = sim.counts().ios - before;
+        // Ten looks by each of two shards, each with a few questions about space.
+        assert!(ios <= 10 * 2 * 3, "{ios} reads, writes and questions");
+        store.close().await.unwrap();
+    })
+    .unwrap();
 }

@@ -1,9 +1,10 @@
 //! Getting space back: segments that expired as a whole, and segments that are mostly dead.
 //!
 //! Compaction copies what is still pointed to ([`copy`]), waits until the copies are durable, and
-//! only then gives the old file back. It begins only where the copies will certainly take less than
-//! what they are copied from: else it would begin again with what it has made. A record that cannot be
-//! read keeps its segment: nothing that might be repaired is thrown away.
+//! only then gives the old file back. While there is space it begins only where copies take much less
+//! than what they are copied from, or many short segments are put together: else it would begin again
+//! with what it has made. A record that cannot be read keeps its segment: nothing that might be
+//! repaired is thrown away.
 //!
 //! When space is tight the bar is lower: a segment is compacted for a sixteenth of its length, the
 //! one that costs least first, as long as its copies certainly have room. When blobs are refused,
@@ -59,7 +60,7 @@ pub(crate) async fn run<W: World>(shard: &Rc<Shard<W>>) -> Result<()> {
     }
     // What puts add meanwhile waits for the next round: a checkpoint comes between them.
     let segments = shard.catalog.borrow().segments().len();
-    for _ in 0..segments {
+    for _ in 0..=segments {
         let tight = shard.supply.tight().await?;
         let Some(number) = next_candidate(shard, tight) else {
             return Ok(());
@@ -165,7 +166,8 @@ fn next_candidate<W: World>(shard: &Shard<W>, tight: bool) -> Option<u32> {
 }
 
 /// Most bytes that the copies take of what is used in a segment: records and their part of a footer.
-/// Padding comes to it: at most a page for each [`copy::GAP`] that was copied from, an eighth.
+/// Padding comes to it: at most a page for each [`copy::GAP`] that was copied from, an eighth; but for
+/// tombstones of one root, which are committed one after the other.
 fn copied<F>(segment: &Segment<F>, used: u64) -> u64 {
     let least = u64::try_from(record::HEADER).expect("64-bit");
     let most = u64::try_from(footer::ENTRIES_MAX).expect("64-bit");
@@ -173,8 +175,8 @@ fn copied<F>(segment: &Segment<F>, used: u64) -> u64 {
     used + records * footer::ENTRY_U64 + SEGMENT_LEAST
 }
 
-/// The segments of a bucket that has enough that were cut short: their copies go into one lane. Of
-/// several buckets each would become a short segment again, and so on for ever.
+/// The segments of a bucket that has enough that were cut short: as long as the epoch stays, their
+/// copies go into one lane. Of several buckets each would become a short segment again, and so on.
 fn shorts<W: World>(shard: &Shard<W>, whole: u64) -> Vec<u32> {
     let shorts = pick(shard, |segment| {
         short(segment, whole) && !segment.stuck.get()
