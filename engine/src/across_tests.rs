@@ -1,11 +1,6 @@
 //! Reads of another executor's shard: the same answers as its own, or none.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
-    thread,
-};
+use std::{collections::BTreeMap, path::PathBuf, thread};
 
 use bytes::Bytes;
 use lode_world::{
@@ -210,25 +205,27 @@ fn a_blob_that_is_replaced_is_always_there() {
     };
     let place = |at| Place { segment: 1, at };
     catalog.apply(&header, place(0));
-    let over = AtomicBool::new(false);
-    thread::scope(|scope| {
+    let looks = thread::scope(|scope| {
         let looks = scope.spawn(|| {
-            let mut found = 0_u64;
-            while !over.load(Relaxed) {
+            let mut found = 0;
+            while found < 200_000 {
                 if let Ok(stat) = shelf.stat(&root) {
                     assert_eq!(stat.map(|stat| stat.size), Some(1000));
                     found += 1;
                 }
             }
-            found
         });
-        for at in 1..300_000 {
+        // However late the other thread is let run: replaced for as long as it looks.
+        for at in (0..300_000).cycle() {
+            if looks.is_finished() {
+                break;
+            }
             header.sequence += 1;
             catalog.apply(&header, place(at));
         }
-        over.store(true, Relaxed);
-        assert_ne!(looks.join().unwrap(), 0);
+        looks.join()
     });
+    assert!(looks.is_ok(), "a look did not find the blob");
 }
 
 /// What is damaged is no answer; its own executor tells what it is, once it has looked.
