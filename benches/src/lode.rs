@@ -1,4 +1,5 @@
-//! Our own store as a subject: one executor for each core, and many requests in flight on each.
+//! Our own store as a subject: one executor for each core, or one alone as `lode node --shards 1`
+//! has it, and many requests in flight on each.
 //!
 //! Jobs cross to the executors as messages; every lane of a job takes the next piece of work from
 //! one shared counter, so that no executor waits for another's share. What it reads is verified as
@@ -36,6 +37,10 @@ use crate::{
 /// Name among the figures.
 pub const NAME: &str = "lode";
 
+/// Name of the store with one shard. A disk that takes one sync after the other stores small puts
+/// the faster the more of them share one, and clients of one shard all do.
+const ALONE: &str = "lode-one-shard";
+
 /// Puts of a fill in flight at once: three groups for each of two shards, what a lane keeps on its
 /// way to the disk.
 const FILL_DEPTH: usize = 6 * GROUP;
@@ -50,11 +55,17 @@ pub struct Lode {
 }
 
 /// How to open it.
-pub fn candidate() -> Candidate {
-    Candidate {
-        name: NAME,
-        open: |dir| Ok(Box::new(Lode::open(dir)?)),
-    }
+pub fn candidates() -> Vec<Candidate> {
+    vec![
+        Candidate {
+            name: NAME,
+            open: |dir| Ok(Box::new(Lode::open(dir)?)),
+        },
+        Candidate {
+            name: ALONE,
+            open: |dir| Ok(Box::new(Lode::open_on(dir, 1)?)),
+        },
+    ]
 }
 
 /// What an executor is asked to do: `lanes` times the work, at once.
@@ -209,6 +220,10 @@ impl Lode {
     /// When the machine or the store refuses.
     pub fn open(dir: &Path) -> Result<Self> {
         let executors = thread::available_parallelism().map_or(1, usize::from);
+        Self::open_on(dir, executors)
+    }
+
+    fn open_on(dir: &Path, executors: usize) -> Result<Self> {
         let dirs = [dir.to_owned()];
         let found = preflight(&dirs, executors, None).map_err(Error::io("examine", dir))?;
         let mailboxes: Vec<_> = (0..executors).map(|_| bounded(1)).collect();

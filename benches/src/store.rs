@@ -63,7 +63,7 @@ pub fn candidates() -> Vec<Candidate> {
     let peers = crate::peers::candidates();
     #[cfg(not(feature = "peers"))]
     let peers = Vec::new();
-    [vec![crate::lode::candidate()], peers].concat()
+    [crate::lode::candidates(), peers].concat()
 }
 
 /// Runs all jobs on all candidates in `dir`.
