@@ -37,8 +37,8 @@ use crate::{
 /// Name among the figures.
 pub const NAME: &str = "lode";
 
-/// Name of the store with one shard. A disk that takes one sync after the other stores small puts
-/// the faster the more of them share one, and clients of one shard all do.
+/// Name of the store with one shard, and so one executor. A disk that takes one sync after the other
+/// stores small puts the faster the more of them share one, and clients of one shard may all do.
 const ALONE: &str = "lode-one-shard";
 
 /// Puts of a fill in flight at once: three groups for each of two shards, what a lane keeps on its
