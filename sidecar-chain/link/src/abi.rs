@@ -1,0 +1,39 @@
+//! Bindings of the contracts, made from the artefacts that a check recompiles byte for byte.
+//!
+//! Of the two forms of `submit`, `submit_0Call` and `submit_1Call`, which is which is said by
+//! [`crate::flow`].
+#![allow(
+    missing_docs,
+    reason = "the contracts' sources document what is bound here"
+)]
+
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Flow,
+    "../contracts/artifacts/Flow.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Market,
+    "../contracts/artifacts/Market.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Anchors,
+    "../contracts/artifacts/Anchors.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Committee,
+    "../contracts/artifacts/Committee.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Beacon,
+    "../contracts/artifacts/Beacon.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    Rewards,
+    "../contracts/artifacts/Rewards.json"
+);

@@ -1,0 +1,63 @@
+//! Settings that a contract would refuse make no genesis.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use super::*;
+
+fn settings() -> Settings {
+    let validator = |tag| Validator {
+        owner: Address::repeat_byte(tag),
+        key: B256::repeat_byte(tag),
+        stake: 100,
+        endpoint: "host:1".to_owned(),
+    };
+    Settings {
+        admin: Address::repeat_byte(1),
+        publisher: Address::repeat_byte(1),
+        price_per_sector: 0,
+        flow_epoch_blocks: 1,
+        beacon_slot_blocks: 1,
+        committee_epoch_blocks: 1,
+        unbond_epochs: 3,
+        seats: 1,
+        stake_min: 100,
+        validators: vec![validator(1), validator(2)],
+    }
+}
+
+/// The least settings are taken; the stakes are the registry's balance, and every account has code.
+#[test]
+fn the_least_settings_are_taken() {
+    let accounts = accounts(&settings()).unwrap();
+    assert_eq!(accounts.len(), 7);
+    assert_eq!(accounts[&COMMITTEE].balance, U256::from(200));
+    for account in accounts.values() {
+        assert_eq!(account.nonce, Some(1));
+        assert!(account.code.as_ref().is_some_and(|code| !code.is_empty()));
+    }
+}
+
+/// Each setting out of its range, alone, is refused.
+#[test]
+fn each_bound_holds() {
+    let breaks: [fn(&mut Settings); 14] = [
+        |settings| settings.flow_epoch_blocks = 0,
+        |settings| settings.flow_epoch_blocks = 8192,
+        |settings| settings.beacon_slot_blocks = 0,
+        |settings| settings.beacon_slot_blocks = 4097,
+        |settings| settings.committee_epoch_blocks = 0,
+        |settings| settings.unbond_epochs = 2,
+        |settings| settings.unbond_epochs = 1 << 32,
+        |settings| settings.seats = 129,
+        |settings| settings.stake_min = 101,
+        |settings| settings.validators[0].endpoint.clear(),
+        |settings| settings.validators[0].endpoint = "x".repeat(129),
+        |settings| settings.validators[0].key = B256::ZERO,
+        |settings| settings.validators[0].key = settings.validators[1].key,
+        |settings| settings.validators[0].owner = settings.validators[1].owner,
+    ];
+    for (at, broken) in breaks.iter().enumerate() {
+        let mut settings = settings();
+        broken(&mut settings);
+        assert!(accounts(&settings).is_err(), "break {at}");
+    }
+}

@@ -1,0 +1,33 @@
+//! The one crate that knows an ABI: what the settlement contracts are called, where they stand, and
+//! how values of ours become their calls and come back from their logs.
+//!
+//! In reading order:
+//! - [`abi`]: bindings, made from the committed artefacts
+//! - [`addresses`]: where the contracts stand
+//! - [`genesis`]: their code and first state, for a genesis file
+//! - [`flow`]: blobs one by one
+//! - [`anchors`]: blobs by the thousand
+//! - [`committee`]: who validates
+//! - [`rewards`]: statements of who earned what
+//! - [`node`]: what is asked of a chain's node
+//! - [`store`]: what survives a restart
+//! - [`watch`]: logs in order, through reorgs
+//! - [`send`]: transactions that are paid for once
+//! - [`keys`]: keys from encrypted files
+
+pub mod abi;
+pub mod addresses;
+pub mod anchors;
+pub mod committee;
+pub mod flow;
+pub mod genesis;
+pub mod keys;
+pub mod node;
+pub mod rewards;
+pub mod send;
+pub mod store;
+pub mod watch;
+
+#[cfg(test)]
+mod model;
+mod storage;
