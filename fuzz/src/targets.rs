@@ -1,8 +1,12 @@
 //! What is fuzzed. To add a target, write a file like those below (seeds and a function over
 //! bytes), declare it here and list it in [`ALL`]; the tests then run it too.
 
+mod anchor_proof;
+mod block;
 mod checkpoint;
 mod chunk_proof;
+mod evidence;
+mod finality;
 mod footer;
 mod frame;
 mod http_headers;
@@ -13,6 +17,7 @@ mod proof_json;
 mod record;
 mod segment;
 mod superblock;
+mod transaction;
 
 /// One decoder of foreign bytes.
 pub struct Target {
@@ -28,6 +33,7 @@ pub struct Target {
 
 /// Every target.
 pub const ALL: &[Target] = &[
+    anchor_proof::TARGET,
     chunk_proof::TARGET,
     proof_file::TARGET,
     proof_json::TARGET,
@@ -40,6 +46,10 @@ pub const ALL: &[Target] = &[
     superblock::TARGET,
     http_path::TARGET,
     http_headers::TARGET,
+    finality::TARGET,
+    evidence::TARGET,
+    transaction::TARGET,
+    block::TARGET,
 ];
 
 #[cfg(test)]

@@ -19,6 +19,9 @@
 //! | shape of the tree | 0G wire, 1.3; RFC 6962, 2.1 | [`ChunkHasher`], [`BlobHasher`], [`fold_roots`] |
 //! | submission nodes, identity | 0G wire, 1.5 | [`BlobTree`] |
 //! | chunk proofs, order of checks | 0G wire, 1.6 | [`ChunkProof`], [`Refusal`] |
+//! | a path given by its turns | SPEC, Paths | [`leads_to`] |
+//! | batches of blobs on the chain | [`anchor`] | [`anchor::AnchorTree`], [`anchor::EntryProof`] |
+//! | a block of the settlement chain is final | SPEC, Finality | [`finality`], `committee` |
 //!
 //! # Example
 //!
@@ -70,6 +73,11 @@ mod plan;
 mod proof;
 mod refusal;
 
+pub mod anchor;
+#[cfg(feature = "bls")]
+pub mod committee;
+pub mod finality;
+
 mod encoding;
 #[cfg(feature = "serde")]
 mod json;
@@ -79,7 +87,7 @@ pub use chunk::ChunkHasher;
 pub use crown::{SubmissionNode, fold_roots};
 pub use encoding::{DecodeError, ProofFile};
 pub use hash32::{Hash32, HashTextError};
-pub use path::ChunkRun;
+pub use path::{ChunkRun, leads_to};
 pub use plan::ProofPlan;
 pub use proof::{BlobId, ChunkProof, VerifiedChunk, WireProof};
 pub use refusal::Refusal;

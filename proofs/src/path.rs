@@ -128,6 +128,32 @@ pub(crate) fn climb(chunk_root: Hash32, steps: &[Sibling], siblings: &[Hash32]) 
     running
 }
 
+/// Whether `siblings`, bottom to top, lead from `leaf` to `root`. The lowest bit of `turns` is the
+/// first step's, and so on: set where the running node is the right child. In a perfect tree `turns`
+/// is thus the leaf's index; bits above the last step must be zero.
+///
+/// Nothing here tells a leaf from an inner node: the caller's leaves must be hashes of something that
+/// no inner node is, or the number of steps known. Cost: one hash of 64 bytes a step.
+#[must_use]
+pub fn leads_to(
+    root: Hash32,
+    leaf: Hash32,
+    mut turns: u64,
+    siblings: impl IntoIterator<Item = Hash32>,
+) -> bool {
+    // [P-1], [P-2]
+    let mut running = leaf;
+    for sibling in siblings {
+        running = if turns & 1 == 0 {
+            parent(running, sibling)
+        } else {
+            parent(sibling, running)
+        };
+        turns >>= 1;
+    }
+    turns == 0 && running == root
+}
+
 /// Node above two children.
 fn parent(left: Hash32, right: Hash32) -> Hash32 {
     Hash32(Backend::best().hash_pair(&[left.0, right.0]))
@@ -137,3 +163,7 @@ fn parent(left: Hash32, right: Hash32) -> Hash32 {
 const fn left_count(count: u64) -> u64 {
     count.next_power_of_two() / 2
 }
+
+#[cfg(test)]
+#[path = "path_tests.rs"]
+mod tests;

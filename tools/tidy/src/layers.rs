@@ -47,9 +47,69 @@ const LIBRARIES: &[Crate] = &[
         may: &["lode-proofs", "lode-world"],
     },
     Crate {
+        name: "lode-chain-types",
+        folder: "sidecar-chain/types",
+        may: &["lode-proofs"],
+    },
+    Crate {
+        name: "lode-chain-state",
+        folder: "sidecar-chain/state",
+        may: &[],
+    },
+    Crate {
+        name: "lode-chain-exec",
+        folder: "sidecar-chain/exec",
+        may: &["lode-proofs", "lode-chain-state"],
+    },
+    Crate {
+        name: "lode-chain-pool",
+        folder: "sidecar-chain/pool",
+        may: &[],
+    },
+    Crate {
+        name: "lode-chain-ledger",
+        folder: "sidecar-chain/ledger",
+        may: &[
+            "lode-chain-types",
+            "lode-chain-state",
+            "lode-chain-exec",
+            "lode-chain-pool",
+        ],
+    },
+    // The one crate that sees commonware: it turns blocks into its traits, and its certificates into ours.
+    Crate {
+        name: "lode-chain-consensus",
+        folder: "sidecar-chain/consensus",
+        may: &["lode-proofs", "lode-chain-types"],
+    },
+    Crate {
+        name: "lode-chain-rpc",
+        folder: "sidecar-chain/rpc",
+        may: &[
+            "lode-chain-types",
+            "lode-chain-state",
+            "lode-chain-exec",
+            "lode-chain-pool",
+            "lode-chain-ledger",
+        ],
+    },
+    Crate {
+        name: "lode-chain-light",
+        folder: "sidecar-chain/light",
+        may: &["lode-proofs"],
+    },
+    Crate {
         name: "lode-chain",
         folder: "sidecar-chain",
-        may: &["lode-proofs"],
+        may: &[
+            "lode-proofs",
+            "lode-chain-types",
+            "lode-chain-exec",
+            "lode-chain-pool",
+            "lode-chain-ledger",
+            "lode-chain-consensus",
+            "lode-chain-rpc",
+        ],
     },
     Crate {
         name: "lode-chain-link",
@@ -98,7 +158,13 @@ const RESERVED: &[Reserved] = &[
             "jsonrpsee",
             "reqwest",
         ],
-        to: &["lode-world", "lode-edge", "lode-chain", "lode-chain-link"],
+        to: &[
+            "lode-world",
+            "lode-edge",
+            "lode-chain",
+            "lode-chain-rpc",
+            "lode-chain-link",
+        ],
         instead: "spawn and sleep through World; foreign protocols belong to lode-edge",
     },
     Reserved {
@@ -116,8 +182,24 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         foreign: &["alloy", "alloy-", "ethers", "ethabi", "revm", "revm-"],
-        to: &["lode-chain", "lode-chain-link"],
+        to: &[
+            "lode-chain",
+            "lode-chain-consensus",
+            "lode-chain-exec",
+            "lode-chain-ledger",
+            "lode-chain-light",
+            "lode-chain-link",
+            "lode-chain-pool",
+            "lode-chain-rpc",
+            "lode-chain-state",
+            "lode-chain-types",
+        ],
         instead: "only lode-chain-link knows an ABI; emit Anchor values and take Epoch values",
+    },
+    Reserved {
+        foreign: &["commonware-"],
+        to: &["lode-chain-consensus"],
+        instead: "take what lode-chain-consensus says in lode-chain-types",
     },
     Reserved {
         foreign: &[
@@ -134,7 +216,12 @@ const RESERVED: &[Reserved] = &[
             "lode-edge",
             "lode-miner",
             "lode-chain",
+            "lode-chain-consensus",
+            "lode-chain-ledger",
             "lode-chain-link",
+            "lode-chain-pool",
+            "lode-chain-rpc",
+            "lode-chain-state",
         ],
         instead: "lode-proofs is plain functions over bytes; the caller brings the threads",
     },
