@@ -64,7 +64,7 @@ impl Default for Config {
             time_max: Duration::from_secs(5),
             heavy_max: 4,
             waiting_max: 256,
-            unchecked_max: 16_384,
+            unchecked_max: 2_048,
             request_len_max: 16 << 20,
             response_len_max: 64 << 20,
             batch_max: 1_000,

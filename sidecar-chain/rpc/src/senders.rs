@@ -1,64 +1,69 @@
-//! Threads that find out who sent a transaction: 50 µs of arithmetic each, kept away from the
-//! threads that serve connections.
+//! Who sent a transaction, asked of the ledger's threads: 50 µs of arithmetic each, kept away from the
+//! threads that serve connections. What they found they remember, so no signature is looked at again
+//! when its block is checked.
 //!
 //! A batch of transactions is handed over whole before its first one is looked at, so all threads
 //! work on it while its answers keep their order.
 
-use std::thread;
+use std::{sync::Arc, time::Duration};
 
-use lode_chain_pool::{Checked, Error, Transaction};
-use tokio::sync::oneshot;
+use lode_chain_pool::{
+    Checked, Error, Transaction,
+    recover::{Recovery, Refused},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// Threads at most: more would take from execution.
-const THREADS_MAX: usize = 8;
+/// How long to wait for room that others than this interface have taken.
+const AGAIN: Duration = Duration::from_millis(1);
 
 type Found = Result<Transaction, Error>;
 
-struct Job {
-    checked: Checked,
-    answer: oneshot::Sender<Found>,
+/// This interface's part of what waits for the ledger's threads.
+#[derive(Clone, Debug)]
+pub struct Senders {
+    recovery: Recovery,
+    room: Arc<Semaphore>,
 }
 
-/// The threads' queue. They end when it is dropped.
-#[derive(Clone)]
-pub struct Senders(flume::Sender<Job>);
-
 impl Senders {
-    /// As many threads as the machine has processors, and `waiting_max` transactions in their queue.
-    pub fn new(waiting_max: usize) -> Senders {
-        let (sender, jobs) = flume::bounded::<Job>(waiting_max);
-        let count = thread::available_parallelism().map_or(1, usize::from);
-        for _ in 0..count.min(THREADS_MAX) {
-            let jobs = jobs.clone();
-            let work = move || {
-                for job in jobs {
-                    // Whoever asked may have gone.
-                    let _ = job.answer.send(job.checked.recover());
-                }
-            };
-            let started = thread::Builder::new()
-                .name("chain-sender".to_owned())
-                .spawn(work);
-            started.expect("the machine has room for one thread more");
-        }
-        Senders(sender)
+    /// Has senders found by `recovery`, with `waiting_max` transactions on their way at most.
+    pub fn new(recovery: Recovery, waiting_max: usize) -> Senders {
+        let room = Arc::new(Semaphore::new(waiting_max));
+        Senders { recovery, room }
     }
 
-    /// Hands a transaction over; none if there is no room in the queue.
+    /// Hands a transaction over; none if there is no room.
     pub fn try_begin(&self, checked: Checked) -> Option<oneshot::Receiver<Found>> {
-        let (answer, found) = oneshot::channel();
-        let sent = self.0.try_send(Job { checked, answer });
-        sent.is_ok().then_some(found)
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        self.submit(checked, permit).ok()
     }
 
-    /// Hands a transaction over, when there is room in the queue.
+    /// Hands a transaction over, when there is room. Without threads the answer ends unanswered.
     pub async fn begin(&self, checked: Checked) -> oneshot::Receiver<Found> {
+        loop {
+            let permit = Arc::clone(&self.room).acquire_owned().await;
+            let permit = permit.expect("the room is never closed");
+            match self.submit(checked.clone(), permit) {
+                Ok(found) => return found,
+                Err(Refused::NoWorker) => return oneshot::channel().1,
+                Err(Refused::Busy { .. }) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    fn submit(
+        &self,
+        checked: Checked,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<oneshot::Receiver<Found>, Refused> {
         let (answer, found) = oneshot::channel();
-        let job = Job { checked, answer };
-        self.0
-            .send_async(job)
-            .await
-            .expect("threads live as long as their queue");
-        found
+        self.recovery.submit(vec![checked], move |all| {
+            drop(permit);
+            if let Some(one) = all.into_iter().next() {
+                // Whoever asked may have gone.
+                let _ = answer.send(one);
+            }
+        })?;
+        Ok(found)
     }
 }

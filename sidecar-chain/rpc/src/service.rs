@@ -57,7 +57,7 @@ impl Service {
             rules,
             events: Events::default(),
             filters: Filters::new(config.filters_max, config.filter_idle),
-            senders: Senders::new(config.unchecked_max),
+            senders: Senders::new(ledger.recovery().clone(), config.unchecked_max),
             recent: Recent::default(),
             heavy: Semaphore::new(config.heavy_max),
             waiting: AtomicUsize::new(0),
