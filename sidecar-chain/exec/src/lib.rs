@@ -8,11 +8,13 @@
 //! | EVMs that know them | [`factory`] |
 //! | the state as revm reads it, and what it left | [`database`] |
 //! | a block's transactions become receipts, changes and a root | [`execute`] |
+//! | questions that leave nothing behind | [`call`] |
 //! | receipts of blocks before Byzantium | `early` |
 //!
 //! Promises: the same block on the same state gives the same output, everywhere. Signatures are not
 //! looked at here: senders come with the transactions.
 
+pub mod call;
 pub mod database;
 mod early;
 pub mod execute;

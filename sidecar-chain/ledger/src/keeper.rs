@@ -8,13 +8,10 @@ use std::{
     sync::{Arc, mpsc::Receiver},
 };
 
-use alloy_primitives::{Address, keccak256};
+use alloy_primitives::Address;
 use futures_channel::oneshot;
 use lode_chain_pool::Account;
-use lode_chain_state::{
-    apply::account,
-    versions::{Changes, Versions},
-};
+use lode_chain_state::versions::{Changes, Versions};
 use lode_chain_types::Finality;
 
 use crate::{
@@ -119,12 +116,8 @@ fn publish(shared: &Shared, group: &[Job]) {
         if accounts.contains_key(sender) {
             continue;
         }
-        match account(&view.state, &keccak256(sender)) {
-            Ok(held) => {
-                let (nonce, balance) =
-                    held.map_or_else(Default::default, |held| (held.nonce, held.balance));
-                accounts.insert(*sender, Account { nonce, balance });
-            }
+        match view.of_sender(*sender) {
+            Ok(account) => drop(accounts.insert(*sender, account)),
             Err(error) => tracing::error!(%error, %sender, "an account could not be read"),
         }
     }

@@ -11,18 +11,19 @@ use std::{
 };
 
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::B256;
 use futures_channel::{mpsc as events, oneshot};
 use lode_chain_pool::{
-    Account, Pool, Transaction,
+    Pool, Transaction,
     recover::{Bounds, Recovery, recovery},
 };
-use lode_chain_state::{apply::account, versions::Versions};
+use lode_chain_state::versions::Versions;
 use lode_chain_types::{Block, Finality, Round};
 use parking_lot::Mutex;
 
 use crate::{
     chain::Chain,
+    crypto,
     error::Error,
     events::{Event, Listeners},
     keeper::{self, Job},
@@ -67,6 +68,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::OtherChain`], and when the store fails.
     pub fn open(dir: &Path, chain: Chain, options: Options) -> Result<Ledger, Error> {
+        crypto::install();
         let mut versions = Versions::open(dir, &tables::NAMES, options.memory)?;
         if versions.tip().is_none() {
             let rows = tables::rows(&chain.genesis, &[], &[], None);
@@ -165,12 +167,7 @@ impl Ledger {
         let added = {
             // The state is read under the pool's lock, so that no block comes between the two.
             let mut pool = self.shared.pool.lock();
-            let view = self.latest();
-            let held = account(&view.state, &keccak256(transaction.sender()))?;
-            let account = held.map_or_else(Account::default, |held| Account {
-                nonce: held.nonce,
-                balance: held.balance,
-            });
+            let account = self.latest().of_sender(transaction.sender())?;
             pool.add(transaction, account, local)
         };
         match added {

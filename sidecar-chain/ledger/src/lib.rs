@@ -17,6 +17,7 @@
 //! | executed blocks that are not final | [`tree`] |
 //! | the thread that writes, and what it writes | [`keeper`], [`tables`] |
 //! | reading | [`view`] |
+//! | arithmetic of native contracts | `crypto` |
 //! | who hears of it | [`events`] |
 //!
 //! Promises: a block that is acknowledged as final survives power loss, with its receipts and its
@@ -24,6 +25,7 @@
 //! different final blocks of one height are an error that stops the chain, never an overwrite.
 
 pub mod chain;
+mod crypto;
 pub mod error;
 pub mod events;
 pub mod keeper;

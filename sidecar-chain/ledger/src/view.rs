@@ -2,8 +2,9 @@
 //! block that is kept. A view does not move while blocks are added.
 
 use alloy_consensus::{Header, ReceiptEnvelope, TxEnvelope};
-use alloy_primitives::{Address, B256};
-use lode_chain_state::versions;
+use alloy_primitives::{Address, B256, keccak256};
+use lode_chain_pool::{Account, Code};
+use lode_chain_state::{apply, versions};
 use lode_chain_types::{Block, Finality, Height};
 
 use crate::{
@@ -56,6 +57,21 @@ impl View {
             return Err(versions::Error::NotKept { at, from, tip }.into());
         }
         Ok(self.state.back(at))
+    }
+
+    /// What the last block leaves an account that sends transactions, as the pool wants to know it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn of_sender(&self, sender: Address) -> Result<Account, versions::Error> {
+        let Some(held) = apply::account(&self.state, &keccak256(sender))? else {
+            return Ok(Account::default());
+        };
+        Ok(Account {
+            nonce: held.nonce,
+            balance: held.balance,
+            code: Code::of(&apply::code(&self.state, &held.code_hash)?),
+        })
     }
 
     /// A block's header; none above the tip.
@@ -121,7 +137,7 @@ impl View {
     /// When the store fails.
     pub fn hash(&self, height: Height) -> Result<Option<B256>, versions::Error> {
         let row = self.state.row(HEADERS, height.to_be_bytes())?;
-        Ok(row.map(alloy_primitives::keccak256))
+        Ok(row.map(keccak256))
     }
 
     /// Where a transaction is; none if it is in no block.

@@ -111,6 +111,20 @@ pub enum Error {
         /// What the block takes.
         base_fee: u64,
     },
+    /// Its sender is a contract (EIP-3607).
+    #[error("sender not an eoa: address {sender}, len(code): {len}")]
+    SenderIsContract {
+        /// Who sent it.
+        sender: Address,
+        /// Bytes of his code.
+        len: usize,
+    },
+    /// Its sender has delegated (EIP-7702), and has one waiting already.
+    #[error("in-flight transaction limit reached for delegated accounts")]
+    LimitOfDelegated,
+    /// Its sender has delegated (EIP-7702), and this one would have to wait for another.
+    #[error("gapped-nonce tx from delegated accounts")]
+    GapOfDelegated,
     /// Its nonce is used up.
     #[error("nonce too low: next nonce {next}, tx nonce {nonce}")]
     NonceTooLow {

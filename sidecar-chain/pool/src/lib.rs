@@ -36,7 +36,7 @@ mod model_tests;
 
 pub use best::Best;
 pub use error::Error;
-pub use pool::{Account, Added, Limits, Pool, Settled};
+pub use pool::{Account, Added, Code, Limits, Pool, Settled};
 pub use recover::{Recovery, Worker};
 pub use rules::{Checked, Rules, decode};
 pub use transaction::Transaction;

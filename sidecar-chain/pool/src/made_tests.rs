@@ -63,6 +63,7 @@ pub fn account(nonce: u64, balance: u64) -> Account {
     Account {
         nonce,
         balance: U256::from(balance),
+        ..Account::default()
     }
 }
 

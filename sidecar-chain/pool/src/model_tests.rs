@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, U256};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{
-    Account, Added, Error, Limits, Pool, Settled, Transaction,
+    Account, Added, Code, Error, Limits, Pool, Settled, Transaction,
     made::{Plain, account, address},
     transaction::Price,
 };
@@ -118,7 +118,7 @@ impl Model {
         let next = self.next(sender);
         let state = Account {
             nonce: told.nonce.max(known.nonce),
-            balance: told.balance,
+            ..told
         };
         self.states.insert(sender, state);
         let own: Vec<Transaction> = self
@@ -181,6 +181,9 @@ impl Model {
         let (nonce, cost, price) = (new.nonce(), new.cost(), new.price());
         let sender = new.sender();
         let balance = state.balance;
+        if let Code::Contract(len) = state.code {
+            return Err(Error::SenderIsContract { sender, len });
+        }
         if nonce < state.nonce {
             return Err(Error::NonceTooLow {
                 next: state.nonce,
@@ -219,6 +222,9 @@ impl Model {
             }
             _ => {}
         }
+        if state.code == Code::Delegation {
+            self.place_of_delegated(sender, nonce, state.nonce)?;
+        }
         if let Some(before) = &before {
             let old = before.transaction.price();
             let more = |new: u128, old: u128| new > old && new * 100 >= old * 110 - old * 110 % 100;
@@ -236,6 +242,19 @@ impl Model {
             }
         }
         Ok((executable, before))
+    }
+
+    /// Only its next transaction may wait, or one that replaces it.
+    fn place_of_delegated(&self, sender: Address, nonce: u64, next: u64) -> Result<(), Error> {
+        let ready = self.executable(sender);
+        if ready.is_empty() && nonce != next {
+            return Err(Error::GapOfDelegated);
+        }
+        let replaces = ready.iter().any(|one| one.transaction.nonce() == nonce);
+        match !ready.is_empty() && !replaces {
+            true => Err(Error::LimitOfDelegated),
+            false => Ok(()),
+        }
     }
 
     fn add_settled(
@@ -362,6 +381,7 @@ enum Step {
     Mined(u8, u64, u64),
     BaseFee(u64),
     Discard(usize),
+    Code(u8, Code),
 }
 
 const UNIT: u64 = 21_000;
@@ -401,11 +421,18 @@ fn step() -> impl Strategy<Value = Step> {
     };
     let add = (plain(), balance(), prop::bool::weighted(0.05));
     let mined = (0_u8..4, 0_u64..6, balance());
+    let code = select(vec![
+        Code::None,
+        Code::None,
+        Code::Delegation,
+        Code::Contract(5),
+    ]);
     prop_oneof![
         20 => add.prop_map(|(plain, balance, local)| Step::Add(plain, balance, local)),
         3 => mined.prop_map(|(sender, more, balance)| Step::Mined(sender, more, balance)),
         1 => (0_u64..13).prop_map(Step::BaseFee),
         1 => (0_usize..10).prop_map(Step::Discard),
+        1 => (0_u8..4, code).prop_map(|(sender, code)| Step::Code(sender, code)),
     ]
 }
 
@@ -489,20 +516,30 @@ fn run(limits: Limits, steps: Vec<Step>) {
         arrivals: 0,
     };
     let mut nonces = [0_u64; 4];
+    let mut codes = [Code::None; 4];
     for step in steps {
         match step {
             Step::Add(plain, balance, local) => {
-                let told = account(nonces[usize::from(plain.sender)], balance);
+                let of = usize::from(plain.sender);
+                let told = Account {
+                    code: codes[of],
+                    ..account(nonces[of], balance)
+                };
                 let real = pool.add(plain.transaction(), told, local);
                 same_added(real, model.add(plain.transaction(), told, local));
             }
             Step::Mined(sender, more, balance) => {
                 let nonce = &mut nonces[usize::from(sender)];
                 *nonce += more;
-                let told = account(*nonce, balance);
+                let told = Account {
+                    code: codes[usize::from(sender)],
+                    ..account(*nonce, balance)
+                };
                 let real = pool.mined([(address(sender), told)]);
                 same_settled(&real, model.settle(address(sender), told));
             }
+            // It is told of with the next transaction, or the next block.
+            Step::Code(sender, code) => codes[usize::from(sender)] = code,
             Step::BaseFee(base_fee) => {
                 pool.set_base_fee(base_fee);
                 model.base_fee = base_fee;

@@ -58,7 +58,35 @@ pub struct Account {
     pub nonce: u64,
     /// Wei.
     pub balance: U256,
+    /// What acts for it.
+    pub code: Code,
 }
+
+/// What acts for an account beside its key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Code {
+    /// Nothing.
+    #[default]
+    None,
+    /// The code of another account (EIP-7702): it may spend what transactions that wait count on.
+    Delegation,
+    /// Code of its own, of so many bytes: it sends no transactions (EIP-3607).
+    Contract(usize),
+}
+
+impl Code {
+    /// What an account's code is.
+    pub fn of(bytes: &[u8]) -> Code {
+        match bytes {
+            [] => Code::None,
+            [0xef, 0x01, 0x00, ..] if bytes.len() == DELEGATION_LEN => Code::Delegation,
+            _ => Code::Contract(bytes.len()),
+        }
+    }
+}
+
+/// Three bytes that nothing else begins with, and an address (EIP-7702).
+const DELEGATION_LEN: usize = 23;
 
 /// What came of a transaction that was taken.
 #[derive(Debug, Default)]
@@ -237,6 +265,10 @@ impl Pool {
 
     /// What hangs on the account, and where the transaction would stand.
     fn place(&self, transaction: &Transaction, account: Account) -> Result<Place, Error> {
+        if let Code::Contract(len) = account.code {
+            let sender = transaction.sender();
+            return Err(Error::SenderIsContract { sender, len });
+        }
         let nonce = transaction.nonce();
         if nonce < account.nonce {
             let next = account.nonce;
@@ -246,7 +278,12 @@ impl Pool {
         if cost > balance {
             return Err(Error::Funds { balance, cost });
         }
-        let Some(queue) = self.queues.get(&transaction.sender()) else {
+        let queue = self.queues.get(&transaction.sender());
+        if let Some(queue) = queue {
+            check_funds(queue, transaction)?;
+        }
+        check_delegated(account, queue, nonce)?;
+        let Some(queue) = queue else {
             if nonce > account.nonce && self.limits.queued_per_account == 0 {
                 return Err(Error::AccountLimit { pooled: 0 });
             }
@@ -256,7 +293,6 @@ impl Pool {
                 floor: transaction.price(),
             });
         };
-        check_funds(queue, transaction)?;
         let before = queue.get(nonce);
         match before {
             Some(before) if !transaction.price().beats(before.transaction.price()) => {
@@ -386,7 +422,7 @@ impl Pool {
         };
         let account = Account {
             nonce: told.nonce.max(queue.state().nonce),
-            balance: told.balance,
+            ..told
         };
         if account == queue.state() {
             return Settled::default();
@@ -465,6 +501,20 @@ fn check_funds(queue: &Queue, transaction: &Transaction) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+/// An account that foreign code acts for has one transaction that can be executed, and may replace it:
+/// that code may take the money that further ones would be paid with.
+fn check_delegated(account: Account, queue: Option<&Queue>, nonce: u64) -> Result<(), Error> {
+    if account.code != Code::Delegation {
+        return Ok(());
+    }
+    match queue.filter(|queue| queue.size().executable > 0) {
+        None if nonce == account.nonce => Ok(()),
+        None => Err(Error::GapOfDelegated),
+        Some(queue) if queue.is_executable(nonce) => Ok(()),
+        Some(_) => Err(Error::LimitOfDelegated),
+    }
 }
 
 /// Those that became executable since that nonce was the next.

@@ -284,6 +284,39 @@ fn bounds_an_account() {
     assert_eq!(nonces(&settled.executable), [2, 3]);
 }
 
+/// Contracts send nothing, and who has delegated sends one after the other, in geth's words.
+#[test]
+fn asks_what_acts_for_an_account() {
+    let mut pool = Pool::new(Limits::default());
+    let of = |code: &[u8], nonce| Account {
+        code: Code::of(code),
+        ..rich(nonce)
+    };
+    let contract = of(&[0xef, 0x01, 0x00, 0x60], 0);
+    let text =
+        "sender not an eoa: address 0x0101010101010101010101010101010101010101, len(code): 4";
+    assert_eq!(refusal(&mut pool, plain(1, 0, 10), contract), text);
+    let delegation = [&[0xef, 0x01, 0x00][..], &[7; 20]].concat();
+    let delegated = |nonce| of(&delegation, nonce);
+    let gap = "gapped-nonce tx from delegated accounts";
+    assert_eq!(refusal(&mut pool, plain(2, 1, 10), delegated(0)), gap);
+    add(&mut pool, plain(2, 0, 10), delegated(0)).unwrap();
+    let limit = "in-flight transaction limit reached for delegated accounts";
+    for nonce in [1, 2] {
+        assert_eq!(refusal(&mut pool, plain(2, nonce, 10), delegated(0)), limit);
+    }
+    let replaced = add(&mut pool, plain(2, 0, 11), delegated(0)).unwrap();
+    assert_eq!(replaced.replaced.unwrap().price().fee_max, 10);
+    // A block takes it, and the next one may come; without the delegation any number.
+    assert_eq!(nonces(&pool.mined([(address(2), delegated(1))]).used), [0]);
+    add(&mut pool, plain(2, 1, 10), delegated(1)).unwrap();
+    add(&mut pool, plain(2, 2, 10), rich(1)).unwrap();
+    assert_eq!(pool.pending_nonce(&address(2)), Some(3));
+    // What waits already when it delegates stays.
+    assert_eq!(refusal(&mut pool, plain(2, 3, 10), delegated(1)), limit);
+    assert_eq!(pool.pending_nonce(&address(2)), Some(3));
+}
+
 /// A block leaves a sender out, and takes what came meanwhile.
 #[test]
 fn walks_while_the_pool_changes() {

@@ -163,11 +163,10 @@ fn prove_slot(
         .map_err(|_| Failure::argument("invalid argument 1: a key is not a string"))?;
     let slot = text.slot()?;
     // Geth answers a short key as a number, and a whole one as it is.
-    let short = text.0.len() != 2 + 2 * B256::len_bytes();
-    let key = if short {
-        U256::from_be_bytes(slot.0).into()
-    } else {
+    let key = if text.is_whole() {
         slot.into()
+    } else {
+        U256::from_be_bytes(slot.0).into()
     };
     let hashed = keccak256(slot);
     let proof = if root == EMPTY_ROOT_HASH {

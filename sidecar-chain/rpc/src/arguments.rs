@@ -97,6 +97,25 @@ pub struct Account(pub Address);
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity(pub u64);
 
+/// A number as JSON-RPC or as JSON writes it, where clients do both.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Number {
+    /// As JSON does.
+    Plain(u64),
+    /// As JSON-RPC does.
+    Text(Quantity),
+}
+
+impl Number {
+    /// The number.
+    pub fn get(self) -> u64 {
+        match self {
+            Number::Plain(number) | Number::Text(Quantity(number)) => number,
+        }
+    }
+}
+
 /// Bytes of a transaction.
 #[derive(Clone, Debug)]
 pub struct Data(pub Bytes);
@@ -145,16 +164,23 @@ impl<'de> Deserialize<'de> for SlotText {
 }
 
 impl SlotText {
+    fn digits(&self) -> &str {
+        let text = &self.0;
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+        digits.unwrap_or(text)
+    }
+
+    /// Whether all 32 bytes of the slot are written down.
+    pub fn is_whole(&self) -> bool {
+        self.digits().len().div_ceil(2) == B256::len_bytes()
+    }
+
     /// The slot.
     ///
     /// # Errors
     /// In geth's words.
     pub fn slot(&self) -> Result<B256, Failure> {
-        let text = &self.0;
-        let digits = text
-            .strip_prefix("0x")
-            .or_else(|| text.strip_prefix("0X"))
-            .unwrap_or(text);
+        let (text, digits) = (&self.0, self.digits());
         if digits.len() > 64 {
             return Err(Failure::argument(format!(
                 "storage key too long (want at most 32 bytes): {text:?}"

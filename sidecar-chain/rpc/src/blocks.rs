@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use alloy_consensus::Header;
 use alloy_eips::eip2718::Encodable2718 as _;
-use alloy_primitives::{B256, Bytes, U64, U256};
+use alloy_primitives::{Address, B256, Bytes, U64, U256};
 use alloy_rlp::Encodable as _;
 use alloy_rpc_types_eth::{
     Block, BlockTransactions, Header as RpcHeader, Transaction, TransactionReceipt,
@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::{
     arguments::{Account, Arguments, Hash, Quantity},
     failure::Failure,
+    ground::Ground,
     selector::Selector,
     service::{Answer, Methods, Service},
     whole::{Whole, placed, waiting},
@@ -40,7 +41,7 @@ pub(crate) fn register(methods: &mut Methods<'_>) {
     methods.quick("eth_getUncleByBlockHashAndIndex", uncle_by);
     methods.quick("eth_getTransactionByHash", transaction_by_hash);
     methods.quick("eth_getRawTransactionByHash", raw_by_hash);
-    methods.quick("eth_getTransactionBySenderAndNonce", transaction_by_nonce);
+    methods.heavy("eth_getTransactionBySenderAndNonce", transaction_by_nonce);
     methods.quick("eth_getTransactionByBlockNumberAndIndex", transaction_by);
     methods.quick("eth_getTransactionByBlockHashAndIndex", transaction_by);
     methods.quick("eth_getRawTransactionByBlockNumberAndIndex", raw_by);
@@ -109,7 +110,7 @@ fn written(value: &impl serde::Serialize) -> Answer<Value> {
 fn pending(service: &Service, full: bool) -> Answer<Value> {
     let whole = next(service)?;
     let mut shown = written(&block(&whole, full))?;
-    for unknown in ["hash", "nonce", "miner", "logsBloom"] {
+    for unknown in ["hash", "nonce", "miner"] {
         shown[unknown] = Value::Null;
     }
     if full && let Some(all) = shown["transactions"].as_array_mut() {
@@ -269,7 +270,8 @@ fn raw_by_hash(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Optio
     raw(service, &hash)
 }
 
-/// Blocks are not searched: only what waits is found by sender and nonce.
+/// A transaction by who sent it and its nonce. It may leave the pool for a block between two looks, so
+/// the chain is looked at again.
 fn transaction_by_nonce(
     service: &Service,
     arguments: &mut Arguments<'_>,
@@ -277,10 +279,43 @@ fn transaction_by_nonce(
     let Account(sender) = arguments.required()?;
     let Quantity(nonce) = arguments.required()?;
     arguments.end()?;
+    if let Some(placed) = placed_by_nonce(service, sender, nonce)? {
+        return Ok(Some(placed));
+    }
     let found = service
         .ledger
         .pool(|pool| pool.by_nonce(&sender, nonce).cloned());
-    Ok(found.as_ref().map(waiting))
+    match found {
+        Some(found) => Ok(Some(waiting(&found))),
+        None => placed_by_nonce(service, sender, nonce),
+    }
+}
+
+/// The block with that transaction is the first one after which the sender's nonce is higher. It is
+/// found by halving: some twenty reads in a million blocks.
+fn placed_by_nonce(service: &Service, sender: Address, nonce: u64) -> Answer<Option<Transaction>> {
+    let view = service.view();
+    let after = |height| -> Answer<bool> {
+        let held = Ground::new(view.clone(), height)?.account(sender)?;
+        Ok(held.is_some_and(|held| held.nonce > nonce))
+    };
+    let (mut low, mut high) = (view.from(), view.tip());
+    if !after(high)? {
+        return Ok(None);
+    }
+    if after(low)? {
+        // Block zero may begin with nonces. Of other blocks the state below is forgotten.
+        return match low.checked_sub(1) {
+            None => Ok(None),
+            Some(below) => after(below).map(|_| None),
+        };
+    }
+    while low + 1 < high {
+        let middle = low.midpoint(high);
+        *(if after(middle)? { &mut high } else { &mut low }) = middle;
+    }
+    let whole = service.recent.block(&view, high)?;
+    Ok(whole.and_then(|whole| whole.of_sender(sender, nonce)))
 }
 
 fn transaction_by(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Option<Transaction>> {

@@ -2,16 +2,13 @@
 
 use std::fmt;
 
-use alloy_evm::{
-    Evm as _, EvmEnv, EvmFactory as _,
-    eth::{EthEvmContext, EthEvmFactory},
-};
+use alloy_evm::{Evm as _, EvmEnv, EvmFactory as _, eth::EthEvmContext};
 use alloy_primitives::{Address, Bytes, TxKind, U256, keccak256};
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     state::{AccountOverride, StateOverride},
 };
-use lode_chain_exec::database::Failed;
+use lode_chain_exec::{database::Failed, factory::Factory};
 use revm::{
     Database as _, Inspector,
     bytecode::Bytecode,
@@ -21,6 +18,7 @@ use revm::{
     },
     context_interface::{block::BlobExcessGasAndPrice, either::Either},
     database_interface::bal::EvmDatabaseError,
+    state::AccountInfo,
 };
 
 use crate::{
@@ -36,15 +34,36 @@ pub(crate) fn register(methods: &mut Methods<'_>) {
 }
 
 fn call(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Bytes> {
-    let request: TransactionRequest = arguments.required()?;
-    let at = arguments.optional::<Selector>()?.unwrap_or_default();
-    let state: Option<StateOverride> = arguments.optional()?;
-    let block: Option<BlockOverrides> = arguments.optional()?;
-    arguments.end()?;
-    let ground = service.ground(at)?;
-    let mut stage = Stage::new(service, &ground, state, block)?;
-    let transaction = stage.transaction(request)?;
+    let asked = Asked::read(arguments)?;
+    let ground = service.ground(asked.at)?;
+    let mut stage = Stage::new(service, &ground, asked.state, asked.block)?;
+    let transaction = stage.transaction(asked.request)?;
     output(stage.run(transaction)?.result)
+}
+
+/// What a caller wants executed, where, and what he wants to be otherwise there.
+pub(crate) struct Asked {
+    pub request: TransactionRequest,
+    pub at: Selector,
+    pub state: Option<StateOverride>,
+    pub block: Option<BlockOverrides>,
+}
+
+impl Asked {
+    /// Of a call's or an estimate's arguments.
+    ///
+    /// # Errors
+    /// When they are others.
+    pub fn read(arguments: &mut Arguments<'_>) -> Answer<Asked> {
+        let asked = Asked {
+            request: arguments.required()?,
+            at: arguments.optional()?.unwrap_or_default(),
+            state: arguments.optional()?,
+            block: arguments.optional()?,
+        };
+        arguments.end()?;
+        Ok(asked)
+    }
 }
 
 /// What a call returned.
@@ -67,6 +86,7 @@ pub struct Stage<'ground> {
     pub env: EvmEnv,
     /// Precompiles that are elsewhere.
     moved: Vec<(Address, Address)>,
+    factory: Factory,
     gas_max: u64,
 }
 
@@ -87,6 +107,7 @@ impl<'ground> Stage<'ground> {
             state: ground.overlay(),
             env: ground.env(spec),
             moved: Vec::new(),
+            factory: spec.factory(),
             gas_max: service.config.gas_max,
         };
         relax(&mut stage.env);
@@ -104,16 +125,7 @@ impl<'ground> Stage<'ground> {
             self.moved.push((address, to));
         }
         let mut info = self.state.basic(address)?.unwrap_or_default();
-        if let Some(nonce) = account.nonce {
-            info.nonce = nonce;
-        }
-        if let Some(balance) = account.balance {
-            info.balance = balance;
-        }
-        if let Some(code) = account.code {
-            info.code_hash = keccak256(&code);
-            info.code = Some(bytecode(code)?);
-        }
+        change(&mut info, &account)?;
         self.state.insert_account_info(address, info);
         match (account.state, account.state_diff) {
             (Some(_), Some(_)) => Err(Failure::server(format!(
@@ -206,7 +218,7 @@ impl<'ground> Stage<'ground> {
         &mut self,
         transaction: TxEnv,
     ) -> Answer<Result<ResultAndState, InvalidTransaction>> {
-        let mut evm = EthEvmFactory::default().create_evm(&mut self.state, self.env.clone());
+        let mut evm = self.factory.create_evm(&mut self.state, self.env.clone());
         evm.precompiles_mut()
             .move_precompiles(self.moved.iter().copied())
             .map_err(|error| Failure::server(error.to_string()))?;
@@ -226,9 +238,12 @@ impl<'ground> Stage<'ground> {
         I: Inspector<EthEvmContext<&'state mut Overlay<'ground>>>,
     {
         let Stage {
-            state, env, moved, ..
+            state,
+            env,
+            moved,
+            factory,
+            ..
         } = self;
-        let factory = EthEvmFactory::default();
         let mut evm = factory.create_evm_with_inspector(state, env.clone(), inspector);
         evm.precompiles_mut()
             .move_precompiles(moved.iter().copied())
@@ -247,12 +262,19 @@ pub fn relax(env: &mut EvmEnv) {
     rules.tx_gas_limit_cap = Some(u64::MAX);
 }
 
-/// Code that a caller wants somewhere.
+/// Changes an account, but for its storage, as a caller wants.
 ///
 /// # Errors
-/// When it looks like a delegation and is none.
-pub fn bytecode(code: Bytes) -> Answer<Bytecode> {
-    Bytecode::new_raw_checked(code).map_err(|error| Failure::server(error.to_string()))
+/// When its code looks like a delegation and is none.
+pub fn change(info: &mut AccountInfo, wanted: &AccountOverride) -> Answer<()> {
+    info.nonce = wanted.nonce.unwrap_or(info.nonce);
+    info.balance = wanted.balance.unwrap_or(info.balance);
+    if let Some(code) = &wanted.code {
+        let read = Bytecode::new_raw_checked(code.clone());
+        info.code_hash = keccak256(code);
+        info.code = Some(read.map_err(|error| Failure::server(error.to_string()))?);
+    }
+    Ok(())
 }
 
 /// Changes a block's surroundings as a caller wants.

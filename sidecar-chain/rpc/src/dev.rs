@@ -22,11 +22,11 @@ use alloy_rpc_types_eth::TransactionRequest;
 use alloy_signer::SignerSync as _;
 use alloy_signer_local::PrivateKeySigner;
 use jsonrpsee::{RpcModule, types::Params};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
-    arguments::{Account, Arguments, Data, quantity, text},
+    arguments::{Account, Arguments, Data, Number},
     failure::Failure,
     fill,
     service::{Answer, Methods, Service},
@@ -34,6 +34,10 @@ use crate::{
 
 /// How long a block that is asked for may take.
 const MINE_MAX: Duration = Duration::from_secs(10);
+/// Blocks that one request may ask for.
+const MINED_MAX: u64 = 256;
+/// Seconds by which the clock may be ahead: a hundred years, so that no sum of times overflows.
+const AHEAD_MAX: u64 = 100 * 366 * 24 * 3600;
 
 /// What a node for development has beside others.
 #[derive(Clone)]
@@ -104,7 +108,10 @@ pub(crate) fn register(module: &mut RpcModule<Service>) {
     for name in REFUSED {
         methods.quick(name, refuse);
     }
-    for name in ["evm_mine", "anvil_mine", "hardhat_mine"] {
+    let registered =
+        module.register_async_method("evm_mine", |params, service, _| mine_at(service, params));
+    registered.expect("names of methods differ");
+    for name in ["anvil_mine", "hardhat_mine"] {
         let registered =
             module.register_async_method(name, |params, service, _| mine(service, params));
         registered.expect("names of methods differ");
@@ -184,50 +191,82 @@ fn send(service: &Service, request: TransactionRequest) -> Answer<B256> {
     Ok(service.ledger.submit(transaction, true)??)
 }
 
-/// A number as JSON-RPC or as JSON writes it: tools do both here.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number {
-    Plain(u64),
-    #[serde(deserialize_with = "number")]
-    Text(u64),
-}
-
-impl Number {
-    fn get(&self) -> u64 {
-        match self {
-            Number::Plain(number) | Number::Text(number) => *number,
-        }
+/// Puts the clock forward; it never goes back. Answers with the seconds it is ahead by.
+fn advance(service: &Service, by: u64) -> Answer<u64> {
+    let ahead = &dev(service)?.ahead;
+    let later = |before: u64| before.checked_add(by).filter(|ahead| *ahead <= AHEAD_MAX);
+    match ahead.fetch_update(Ordering::AcqRel, Ordering::Acquire, later) {
+        Ok(before) => Ok(before + by),
+        Err(_) => Err(Failure::argument(format!(
+            "the clock can be ahead by {AHEAD_MAX} seconds at most"
+        ))),
     }
 }
 
-fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    text(deserializer, quantity)
+/// Puts the clock to a time.
+fn advance_to(service: &Service, to: u64) -> Answer<()> {
+    let now = (service.ledger.options().clock)();
+    let by = to
+        .checked_sub(now)
+        .ok_or_else(|| Failure::server(format!("the clock is at {now} and does not go back")))?;
+    advance(service, by).map(drop)
 }
 
-/// The clock jumps; it never goes back.
 fn increase_time(service: &Service, arguments: &mut Arguments<'_>) -> Answer<U64> {
     let by: Number = arguments.required()?;
-    let before = dev(service)?.ahead.fetch_add(by.get(), Ordering::AcqRel);
-    Ok(U64::from(before.saturating_add(by.get())))
+    arguments.end()?;
+    advance(service, by.get()).map(U64::from)
 }
 
 /// The next block has that time, if it is made within this second.
 fn set_time(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Option<u64>> {
     let to: Number = arguments.required()?;
-    let now = (service.ledger.options().clock)();
-    let by = to
-        .get()
-        .checked_sub(now)
-        .ok_or_else(|| Failure::server(format!("the clock is at {now} and does not go back")))?;
-    dev(service)?.ahead.fetch_add(by, Ordering::AcqRel);
+    arguments.end()?;
+    advance_to(service, to.get())?;
     Ok(None)
 }
 
+/// One block, at a time if that is given.
+async fn mine_at(service: Arc<Service>, params: Params<'static>) -> Answer<U64> {
+    {
+        let mut arguments = Arguments::new(&params)?;
+        let to: Option<Number> = arguments.optional()?;
+        arguments.end()?;
+        if let Some(to) = to {
+            advance_to(&service, to.get())?;
+        }
+    }
+    mine_one(&service).await.map(U64::from)
+}
+
+/// Blocks, one if there is no number, with so many seconds between if that is given. Answers with the
+/// height of the last.
+async fn mine(service: Arc<Service>, params: Params<'static>) -> Answer<U64> {
+    let (count, between) = {
+        let mut arguments = Arguments::new(&params)?;
+        let count = arguments.optional::<Number>()?.map_or(1, Number::get);
+        let between = arguments.optional::<Number>()?.map_or(0, Number::get);
+        arguments.end()?;
+        (count, between)
+    };
+    if count > MINED_MAX {
+        let limit = serde_json::json!({ "blocksMax": MINED_MAX });
+        return Err(Failure::limit("too many blocks", limit));
+    }
+    let mut height = service.view().tip();
+    for index in 0..count {
+        if index > 0 {
+            advance(&service, between)?;
+        }
+        height = mine_one(&service).await?;
+    }
+    Ok(U64::from(height))
+}
+
 /// A block. It needs a transaction to be made, so the last of the keys sends itself nothing.
-async fn mine(service: Arc<Service>, _: Params<'static>) -> Answer<U64> {
+async fn mine_one(service: &Arc<Service>) -> Answer<u64> {
     let mut blocks = service.events.blocks();
-    let worker = Arc::clone(&service);
+    let worker = Arc::clone(service);
     let sent = tokio::task::spawn_blocking(move || {
         let keys = &dev(&worker)?.keys;
         let last = keys.last().map(PrivateKeySigner::address);
@@ -249,7 +288,7 @@ async fn mine(service: Arc<Service>, _: Params<'static>) -> Answer<U64> {
     let made = async {
         loop {
             if let Some(place) = service.view().place(&hash)? {
-                return Ok(U64::from(place.height));
+                return Ok(place.height);
             }
             if let Err(RecvError::Closed) = blocks.recv().await {
                 return Err(Failure::server("the node is stopping"));

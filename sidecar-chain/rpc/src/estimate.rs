@@ -3,7 +3,7 @@
 
 use alloy_eips::eip2930::{AccessList, AccessListResult};
 use alloy_primitives::{TxKind, U64, U256};
-use alloy_rpc_types_eth::{BlockOverrides, TransactionRequest, state::StateOverride};
+use alloy_rpc_types_eth::{TransactionRequest, state::StateOverride};
 use revm::{
     Database as _,
     context::{
@@ -15,7 +15,7 @@ use revm_inspectors::access_list::AccessListInspector;
 
 use crate::{
     arguments::Arguments,
-    call::{Stage, halted, invalid},
+    call::{Asked, Stage, halted, invalid},
     failure::{Failure, reverted},
     selector::Selector,
     service::{Answer, Deadline, Methods, Service},
@@ -38,14 +38,10 @@ const PRECISION_PER_MILLE: u64 = 15;
 const ROUNDS_MAX: usize = 16;
 
 fn estimate(service: &Service, arguments: &mut Arguments<'_>) -> Answer<U64> {
-    let request: TransactionRequest = arguments.required()?;
-    let at = arguments.optional::<Selector>()?.unwrap_or_default();
-    let state: Option<StateOverride> = arguments.optional()?;
-    let block: Option<BlockOverrides> = arguments.optional()?;
-    arguments.end()?;
-    let ground = service.ground(at)?;
-    let mut stage = Stage::new(service, &ground, state, block)?;
-    gas(service, &mut stage, request).map(U64::from)
+    let asked = Asked::read(arguments)?;
+    let ground = service.ground(asked.at)?;
+    let mut stage = Stage::new(service, &ground, asked.state, asked.block)?;
+    gas(service, &mut stage, asked.request).map(U64::from)
 }
 
 /// The gas that a request needs.

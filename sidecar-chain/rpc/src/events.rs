@@ -1,15 +1,13 @@
 //! What happens on the chain, passed on to whoever listens: subscriptions and filters. Each reads at
 //! its own pace out of a bounded ring; who is too slow for it learns so, and reads the chain instead.
 
-use std::{pin::pin, sync::Arc};
+use std::pin::pin;
 
 use alloy_primitives::B256;
 use futures_lite::StreamExt as _;
-use lode_chain_ledger::{
-    Ledger,
-    events::{Committed, Event},
-};
+use lode_chain_ledger::{Ledger, events::Event};
 use lode_chain_pool::Transaction;
+use lode_chain_types::Height;
 use tokio::sync::broadcast;
 
 /// Blocks that are held for listeners.
@@ -20,7 +18,7 @@ const PENDING_MAX: usize = 8_192;
 /// Both rings.
 #[derive(Debug)]
 pub struct Events {
-    blocks: broadcast::Sender<Arc<Committed>>,
+    blocks: broadcast::Sender<Height>,
     pending: broadcast::Sender<Transaction>,
 }
 
@@ -34,8 +32,9 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Blocks that become final from now on.
-    pub fn blocks(&self) -> broadcast::Receiver<Arc<Committed>> {
+    /// Heights up to which blocks have become final, from now on. They may repeat and leave some out:
+    /// a listener reads what is between.
+    pub fn blocks(&self) -> broadcast::Receiver<Height> {
         self.blocks.subscribe()
     }
 
@@ -44,19 +43,27 @@ impl Events {
         self.pending.subscribe()
     }
 
-    /// Passes on what happens, until the ledger ends. A queue that ran over is begun anew.
+    /// Passes on what happens, until the ledger ends. A queue that ran over is begun anew; blocks that
+    /// came between are told of with the last of them, waiting transactions are lost.
     pub async fn pass_on(&self, ledger: &Ledger) {
-        loop {
+        while !ledger.is_stopped() {
             let mut queue = pin!(ledger.listen());
+            // Only now: what comes later is in the queue.
+            self.tell_block(ledger.latest().tip());
             while let Some(event) = queue.next().await {
-                // Nobody listens: that is fine.
-                let _ = match event {
-                    Event::Block(block) => self.blocks.send(block).map(|_| ()).map_err(drop),
-                    Event::Pending(one) => self.pending.send(one).map(|_| ()).map_err(drop),
-                };
+                match event {
+                    Event::Block(block) => self.tell_block(block.block.height()),
+                    // Nobody listens: that is fine.
+                    Event::Pending(one) => drop(self.pending.send(one)),
+                }
             }
-            tracing::warn!("events came faster than they were passed on; some are lost");
+            tracing::debug!("the queue of events has ended");
         }
+    }
+
+    fn tell_block(&self, height: Height) {
+        // Nobody listens: that is fine.
+        let _ = self.blocks.send(height);
     }
 }
 

@@ -4,10 +4,9 @@ use alloy_consensus::{Header, Transaction as _};
 use alloy_primitives::{U64, U256};
 use alloy_rpc_types_eth::FeeHistory;
 use lode_chain_types::Height;
-use serde::Deserialize;
 
 use crate::{
-    arguments::{Arguments, quantity, text},
+    arguments::{Arguments, Number},
     failure::Failure,
     selector::Selector,
     service::{Answer, Methods, Service},
@@ -58,9 +57,10 @@ fn blob_fee(service: &Service, _: &mut Arguments<'_>) -> Answer<U256> {
     Ok(U256::from(fee.unwrap_or(0)))
 }
 
+/// The last block's base fee and a tip (as in geth): the next block's may be an eighth more or less.
 fn price(service: &Service, arguments: &mut Arguments<'_>) -> Answer<U256> {
     let tip = tip(service, arguments)?;
-    let fee = next_base_fee(service, &last(service)?).unwrap_or(0);
+    let fee = last(service)?.base_fee_per_gas.unwrap_or(0);
     Ok(tip + U256::from(fee))
 }
 
@@ -111,23 +111,8 @@ fn paid(whole: &Whole) -> impl Iterator<Item = Paid> {
     })
 }
 
-/// A count of blocks: a number as JSON-RPC or as JSON writes it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Count {
-    Number(u64),
-    #[serde(deserialize_with = "count")]
-    Text(u64),
-}
-
-fn count<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    text(deserializer, quantity)
-}
-
 fn history(service: &Service, arguments: &mut Arguments<'_>) -> Answer<FeeHistory> {
-    let count = match arguments.required()? {
-        Count::Number(count) | Count::Text(count) => count.min(HISTORY_MAX),
-    };
+    let count = arguments.required::<Number>()?.get().min(HISTORY_MAX);
     let newest: Selector = arguments.required()?;
     let percentiles: Vec<f64> = arguments.optional()?.unwrap_or_default();
     arguments.end()?;

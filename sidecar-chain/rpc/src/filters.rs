@@ -6,23 +6,23 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use alloy_primitives::{B256, U128, keccak256};
+use alloy_primitives::{B256, U128};
 use alloy_rpc_types_eth::Log as RpcLog;
 use lode_chain_ledger::View;
 use lode_chain_pool::Transaction;
 use lode_chain_types::Height;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use tokio::sync::broadcast;
 
 use crate::{
-    arguments::Arguments,
+    arguments::{Arguments, text},
     events::waiting,
     failure::Failure,
+    ids::Ids,
     logs::{self, Query, Span},
     selector::Selector,
     service::{Answer, Methods, Service},
@@ -41,7 +41,7 @@ pub(crate) fn register(methods: &mut Methods<'_>) {
 #[derive(Debug)]
 pub struct Filters {
     filters: Mutex<HashMap<U128, Filter>>,
-    made: AtomicU64,
+    ids: Ids,
     count_max: usize,
     idle: Duration,
 }
@@ -75,7 +75,7 @@ impl Filters {
     pub fn new(count_max: usize, idle: Duration) -> Filters {
         Filters {
             filters: Mutex::default(),
-            made: AtomicU64::new(0),
+            ids: Ids::default(),
             count_max,
             idle,
         }
@@ -91,16 +91,14 @@ impl Filters {
             let data = serde_json::json!({ "filtersMax": self.count_max });
             return Err(Failure::limit("too many filters", data));
         }
-        // Hard to guess for who did not make it, so that callers do not eat each other's changes.
-        let count = self.made.fetch_add(1, Ordering::Relaxed);
-        let seed = format!("{count} {now:?} {:p}", self);
-        let id = U128::from_be_slice(&keccak256(seed)[..16]);
+        let id = self.ids.next();
         filters.insert(id, Filter { kind, asked: now });
         Ok(id)
     }
 
     /// Calls `look` with a filter that lives.
-    fn with<R>(&self, id: U128, look: impl FnOnce(&mut Kind) -> R) -> Answer<R> {
+    fn with<R>(&self, id: &Id, look: impl FnOnce(&mut Kind) -> R) -> Answer<R> {
+        let id = id.0.ok_or_else(not_found)?;
         let now = Instant::now();
         let mut filters = self.filters.lock();
         if let Some(filter) = filters.get_mut(&id)
@@ -110,7 +108,20 @@ impl Filters {
             return Ok(look(&mut filter.kind));
         }
         filters.remove(&id);
-        Err(Failure::server("filter not found"))
+        Err(not_found())
+    }
+}
+
+fn not_found() -> Failure {
+    Failure::server("filter not found")
+}
+
+/// What a caller names a filter by. Geth takes any text for one, of a filter that is not there.
+struct Id(Option<U128>);
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text(deserializer, |text| Ok(Id(text.parse().ok())))
     }
 }
 
@@ -134,8 +145,10 @@ fn new_pending(service: &Service, _: &mut Arguments<'_>) -> Answer<U128> {
 }
 
 fn uninstall(service: &Service, arguments: &mut Arguments<'_>) -> Answer<bool> {
-    let id: U128 = arguments.required()?;
-    Ok(service.filters.filters.lock().remove(&id).is_some())
+    let Id(id) = arguments.required()?;
+    arguments.end()?;
+    let mut filters = service.filters.filters.lock();
+    Ok(id.is_some_and(|id| filters.remove(&id).is_some()))
 }
 
 /// What is to be read for a caller, found while the filter is looked at.
@@ -146,11 +159,11 @@ enum Task {
 }
 
 fn changes(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Changes> {
-    let id: U128 = arguments.required()?;
+    let id: Id = arguments.required()?;
     arguments.end()?;
     let view = service.view();
     let tip = view.tip();
-    let task = service.filters.with(id, |kind| match kind {
+    let task = service.filters.with(&id, |kind| match kind {
         Kind::Pending(queue) => Task::Done(waiting(queue)),
         Kind::Blocks(seen) => {
             let to = tip.min(*seen + service.config.log_blocks_max);
@@ -170,7 +183,7 @@ fn changes(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Changes> 
         Task::Logs(query, seen, to) => {
             let logs = since(service, &view, &query, seen, to)?;
             // Only now: a caller whose question failed asks again and loses nothing.
-            service.filters.with(id, |kind| {
+            service.filters.with(&id, |kind| {
                 if let Kind::Logs(_, seen) = kind {
                     *seen = to.max(*seen);
                 }
@@ -204,12 +217,12 @@ fn since(
 }
 
 fn all_logs(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Vec<RpcLog>> {
-    let id: U128 = arguments.required()?;
+    let id: Id = arguments.required()?;
     arguments.end()?;
-    let query = service.filters.with(id, |kind| match kind {
+    let query = service.filters.with(&id, |kind| match kind {
         Kind::Logs(query, _) => Some(query.clone()),
         _ => None,
     })?;
-    let query = query.ok_or_else(|| Failure::server("filter not found"))?;
+    let query = query.ok_or_else(not_found)?;
     logs::find(service, &service.view(), &query)
 }

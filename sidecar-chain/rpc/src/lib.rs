@@ -4,13 +4,14 @@
 //! |---|---|
 //! | choices and bounds | [`config`] |
 //! | connections, and all methods; which web pages may ask | [`serve`], `origins` |
+//! | what every request meets first | `front` |
 //! | what methods share; which are quick and which are heavy | [`service`] |
 //! | parameters, and which block they name | [`arguments`], [`selector`] |
 //! | why a request is not answered | [`failure`] |
 //! | what the chain is | `chain` |
 //! | blocks, transactions, receipts | `blocks`, [`whole`] |
 //! | accounts and proofs | `accounts` |
-//! | logs, filters, subscriptions | [`logs`], [`filters`], `subscribe`, [`events`] |
+//! | logs, filters, subscriptions, and their names | [`logs`], [`filters`], `subscribe`, [`events`], `ids` |
 //! | prices | `fees` |
 //! | calls, and what they need | [`call`], `estimate`, on the state of [`ground`] |
 //! | blocks that might come | `simulate`, `simulated` |
@@ -37,7 +38,9 @@ pub mod failure;
 mod fees;
 mod fill;
 pub mod filters;
+mod front;
 pub mod ground;
+mod ids;
 pub mod logs;
 mod origins;
 mod replay;
@@ -54,5 +57,5 @@ mod waiting;
 pub mod whole;
 
 pub use config::Config;
-pub use serve::{Handle, module, serve};
+pub use serve::{Handle, Local, module, serve};
 pub use service::Service;

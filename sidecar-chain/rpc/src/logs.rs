@@ -263,8 +263,8 @@ fn too_much(service: &Service, what: &str, from: Height, last: Height) -> Failur
     Failure::limit(format!("{what}: ask up to block {}", last.max(from)), data)
 }
 
-/// One value, or a list of them, or null.
-struct Choices<T>(Vec<T>);
+/// One value, or a list of them, or null; in the list there may be null as well.
+struct Choices<T>(Vec<Option<T>>);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Choices<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -282,7 +282,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Choices<T> {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 let one = T::deserialize(de::value::StrDeserializer::new(text))?;
-                Ok(Choices(vec![one]))
+                Ok(Choices(vec![Some(one)]))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -307,7 +307,7 @@ struct Raw {
     from_block: Option<Selector>,
     to_block: Option<Selector>,
     address: Option<Choices<Account>>,
-    topics: Option<Vec<Option<Choices<Option<Hash>>>>>,
+    topics: Option<Vec<Option<Choices<Hash>>>>,
 }
 
 impl<'de> Deserialize<'de> for Query {
@@ -334,8 +334,12 @@ impl<'de> Deserialize<'de> for Query {
             all.unwrap_or_default()
         });
         let addresses = raw.address.map_or_else(Vec::new, |address| address.0);
+        let addresses = addresses.into_iter().enumerate().map(|(index, one)| {
+            let missing = || de::Error::custom(format!("non-string address at index {index}"));
+            one.map(|one| one.0).ok_or_else(missing)
+        });
         let wanted = Wanted {
-            addresses: addresses.into_iter().map(|one| one.0).collect(),
+            addresses: addresses.collect::<Result<_, _>>()?,
             topics: topics.collect(),
         };
         Ok(Query { span, wanted })

@@ -54,9 +54,18 @@ impl Origins {
             return false;
         };
         let known = self.0.iter().any(|one| one.as_bytes() == origin.as_bytes());
-        headers.contains_key("upgrade") && !known && !self.all()
+        upgrades(request) && !known && !self.all()
     }
 }
+
+/// Whether a request opens a WebSocket.
+fn upgrades<B>(request: &HttpRequest<B>) -> bool {
+    request.headers().contains_key("upgrade")
+}
+
+/// Marks requests that come without a WebSocket, by which no news can be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
 
 impl<S> Layer<S> for Origins {
     type Service = Guard<S>;
@@ -93,11 +102,14 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: HttpRequest<B>) -> Self::Future {
+    fn call(&mut self, mut request: HttpRequest<B>) -> Self::Future {
         if self.origins.refuses(&request) {
             let refused = HttpResponse::<()>::builder().status(FORBIDDEN);
             let refused = refused.body(R::default()).expect("a status is enough");
             return Box::pin(std::future::ready(Ok(refused)));
+        }
+        if !upgrades(&request) {
+            request.extensions_mut().insert(Plain);
         }
         Box::pin(self.inner.call(request))
     }

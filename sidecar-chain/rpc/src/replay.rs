@@ -2,10 +2,10 @@
 
 use alloy_consensus::{TxEnvelope, transaction::Recovered};
 use alloy_evm::{
-    Evm as _, EvmEnv, EvmFactory as _, FromRecoveredTx as _,
-    block::SystemCaller,
-    eth::{EthEvmContext, EthEvmFactory},
+    Evm as _, EvmEnv, EvmFactory as _, FromRecoveredTx as _, block::SystemCaller,
+    eth::EthEvmContext,
 };
+use lode_chain_exec::factory::Factory;
 use revm::{
     DatabaseCommit as _, Inspector,
     context::{ContextTr, TxEnv, result::ResultAndState},
@@ -27,6 +27,7 @@ pub struct Replay<'ground> {
     pub state: Overlay<'ground>,
     /// The block around.
     pub env: EvmEnv,
+    factory: Factory,
 }
 
 impl<'ground> Replay<'ground> {
@@ -39,9 +40,11 @@ impl<'ground> Replay<'ground> {
         let mut replay = Replay {
             state: below.overlay(),
             env: env(&whole.header, spec),
+            factory: spec.factory(),
         };
-        let factory = EthEvmFactory::default();
-        let mut evm = factory.create_evm(&mut replay.state, replay.env.clone());
+        let mut evm = replay
+            .factory
+            .create_evm(&mut replay.state, replay.env.clone());
         SystemCaller::new(spec)
             .apply_pre_execution_changes(&whole.header, &mut evm)
             .map_err(|error| Failure::server(error.to_string()))?;
@@ -73,9 +76,10 @@ impl<'ground> Replay<'ground> {
     {
         let (envelope, sender) = transaction.into_parts();
         let transaction = TxEnv::from_recovered_tx(envelope, sender);
-        let factory = EthEvmFactory::default();
         let env = self.env.clone();
-        let mut evm = factory.create_evm_with_inspector(&mut self.state, env, inspector);
+        let mut evm = self
+            .factory
+            .create_evm_with_inspector(&mut self.state, env, inspector);
         let done = split(evm.transact(transaction.clone()))?;
         let done =
             done.map_err(|why| Failure::server(refused(&why, &transaction, &self.env.block_env)))?;

@@ -4,7 +4,7 @@
 //!  params ─► decode, check ─► Senders ─► ledger.submit ─► hash
 //!            where it arrives  threads    where it arrives
 //! ```
-//! Of a batch all transactions go to the threads at once ([`Ahead`]); their answers come in order.
+//! Of a batch all transactions go to the threads at once (`begin`); their answers come in order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,6 @@ use alloy_primitives::B256;
 use alloy_rpc_types_eth::TransactionReceipt;
 use jsonrpsee::{
     Extensions, RpcModule,
-    core::middleware::{Batch, BatchEntry, Notification, RpcServiceT},
     types::{ErrorObjectOwned, Params, Request},
 };
 use lode_chain_pool::{Checked, Error, Transaction, decode};
@@ -20,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
-    arguments::{Arguments, Data},
+    arguments::{Arguments, Data, Number},
     blocks::receipt_of,
     failure::Failure,
     service::{Answer, Service},
@@ -87,7 +86,8 @@ async fn send_and_wait(
     let (checked, wait) = {
         let mut arguments = Arguments::new(&params)?;
         let checked = check(&service, &mut arguments)?;
-        let wait = arguments.optional::<u64>()?.map(Duration::from_millis);
+        let wait = arguments.optional::<Number>()?;
+        let wait = wait.map(|wait| Duration::from_millis(wait.get()));
         (checked, wait.unwrap_or(WAIT).min(WAIT_MAX))
     };
     // Before it is sent, so that its block is not missed.
@@ -125,72 +125,24 @@ impl Begun {
     }
 }
 
-/// Looks through batches for transactions, and hands them to the threads ahead of their turn.
-#[derive(Clone)]
-pub struct Ahead<S> {
-    inner: S,
-    service: Arc<Service>,
-}
-
-impl<S> Ahead<S> {
-    /// Around what answers requests.
-    pub fn new(inner: S, service: Arc<Service>) -> Self {
-        Ahead { inner, service }
+/// Hands a transaction of a batch to the threads ahead of its turn. What is wrong with it is found
+/// again when its turn comes, and answered then.
+pub(crate) fn begin(service: &Service, request: &mut Request<'_>) {
+    if request.method_name() != SEND {
+        return;
     }
-
-    /// What is wrong with a transaction is found again when its turn comes, and answered then.
-    fn begin(&self, request: &mut Request<'_>) {
-        if request.method_name() != SEND {
-            return;
-        }
-        let text = request.params.as_ref().map(|params| params.get());
-        let params = Params::new(text);
-        let checked = Arguments::new(&params).and_then(|mut arguments| {
-            let checked = check(&self.service, &mut arguments)?;
-            arguments.end()?;
-            Ok(checked)
-        });
-        let begun = checked
-            .ok()
-            .and_then(|checked| self.service.senders.try_begin(checked));
-        if let Some(found) = begun {
-            let begun = Begun(Arc::new(Mutex::new(Some(found))));
-            request.extensions_mut().insert(begun);
-        }
-    }
-}
-
-impl<S> RpcServiceT for Ahead<S>
-where
-    S: RpcServiceT + Send + Sync + Clone + 'static,
-{
-    type MethodResponse = S::MethodResponse;
-    type NotificationResponse = S::NotificationResponse;
-    type BatchResponse = S::BatchResponse;
-
-    fn call<'a>(
-        &self,
-        request: Request<'a>,
-    ) -> impl Future<Output = Self::MethodResponse> + Send + 'a {
-        self.inner.call(request)
-    }
-
-    fn batch<'a>(
-        &self,
-        mut batch: Batch<'a>,
-    ) -> impl Future<Output = Self::BatchResponse> + Send + 'a {
-        for entry in batch.iter_mut().flatten() {
-            if let BatchEntry::Call(request) = entry {
-                self.begin(request);
-            }
-        }
-        self.inner.batch(batch)
-    }
-
-    fn notification<'a>(
-        &self,
-        notification: Notification<'a>,
-    ) -> impl Future<Output = Self::NotificationResponse> + Send + 'a {
-        self.inner.notification(notification)
+    let text = request.params.as_ref().map(|params| params.get());
+    let params = Params::new(text);
+    let checked = Arguments::new(&params).and_then(|mut arguments| {
+        let checked = check(service, &mut arguments)?;
+        arguments.end()?;
+        Ok(checked)
+    });
+    let begun = checked
+        .ok()
+        .and_then(|checked| service.senders.try_begin(checked));
+    if let Some(found) = begun {
+        let begun = Begun(Arc::new(Mutex::new(Some(found))));
+        request.extensions_mut().insert(begun);
     }
 }

@@ -1,23 +1,27 @@
-//! The server: HTTP and WebSocket on one port.
+//! The server: HTTP and WebSocket on one port, or the same without a socket.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use http_body_util::BodyExt as _;
 use jsonrpsee::{
-    RpcModule,
-    core::middleware::RpcServiceBuilder,
-    server::{BatchRequestConfig, Server, ServerConfig, ServerHandle},
+    Methods, RpcModule,
+    core::{BoxError, middleware::RpcServiceBuilder},
+    server::{
+        BatchRequestConfig, HttpBody, HttpRequest, Server, ServerBuilder, ServerConfig,
+        ServerHandle, TowerService, stop_channel,
+    },
 };
 use lode_chain_ledger::Ledger;
+use tower::{
+    Service as _, ServiceBuilder,
+    layer::util::{Identity, Stack},
+};
+use tower_http::cors::CorsLayer;
 
 use crate::{
-    accounts, blocks, call, chain,
-    config::Config,
-    debug, dev, estimate, fees, fill, filters, logs,
-    origins::Origins,
-    send,
-    send::Ahead,
-    service::{Methods, Service},
-    simulate, subscribe, trace, waiting,
+    accounts, blocks, call, chain, config::Config, debug, dev, estimate, fees, fill, filters,
+    front::Fronts, ids::Ids, logs, origins::Origins, send, service, service::Service, simulate,
+    subscribe, trace, waiting,
 };
 
 /// A server that runs. It ends when this is dropped, or by [`Handle::stop`].
@@ -54,27 +58,10 @@ impl Drop for Handle {
 /// # Errors
 /// When the address cannot be had, or an origin is none.
 pub async fn serve(config: Config, ledger: Ledger) -> io::Result<Handle> {
-    let origins = Origins::new(config.origins.clone());
-    let cors = origins.cors()?;
-    let settings = ServerConfig::builder()
-        .max_request_body_size(config.request_len_max)
-        .max_response_body_size(config.response_len_max)
-        .max_connections(config.connections_max)
-        .max_subscriptions_per_connection(config.subscriptions_max)
-        .set_batch_request_config(BatchRequestConfig::Limit(config.batch_max))
-        .set_tcp_no_delay(true)
-        .build();
     let address = config.address;
     let service = Arc::new(Service::new(config, ledger));
     let module = module(Arc::clone(&service));
-    let ahead = Arc::clone(&service);
-    let rpc = RpcServiceBuilder::new().layer_fn(move |inner| Ahead::new(inner, Arc::clone(&ahead)));
-    let server = Server::builder()
-        .set_config(settings)
-        .set_http_middleware(tower::ServiceBuilder::new().layer(origins).layer(cors))
-        .set_rpc_middleware(rpc)
-        .build(address)
-        .await?;
+    let server = wire(&service, &module)?.build(address).await?;
     let address = server.local_addr()?;
     let events = tokio::spawn(async move { service.events.pass_on(&service.ledger).await });
     Ok(Handle {
@@ -84,12 +71,78 @@ pub async fn serve(config: Config, ledger: Ledger) -> io::Result<Handle> {
     })
 }
 
+type OfHttp = Stack<CorsLayer, Stack<Origins, Identity>>;
+type OfRequests = Stack<Fronts, Identity>;
+
+/// All that stands between a connection and the methods.
+fn wire(
+    service: &Arc<Service>,
+    module: &RpcModule<Service>,
+) -> io::Result<ServerBuilder<OfHttp, OfRequests>> {
+    let config = &service.config;
+    let settings = ServerConfig::builder()
+        .max_request_body_size(config.request_len_max)
+        .max_response_body_size(config.response_len_max)
+        .max_connections(config.connections_max)
+        .max_subscriptions_per_connection(config.subscriptions_max)
+        .set_batch_request_config(BatchRequestConfig::Limit(config.batch_max))
+        .set_id_provider(Ids::default())
+        .set_tcp_no_delay(true)
+        .build();
+    let origins = Origins::new(config.origins.clone());
+    let cors = origins.cors()?;
+    let methods: &Methods = module;
+    let fronts = Fronts::new(Arc::clone(service), methods.clone());
+    Ok(Server::builder()
+        .set_config(settings)
+        .set_http_middleware(ServiceBuilder::new().layer(origins).layer(cors))
+        .set_rpc_middleware(RpcServiceBuilder::new().layer(fronts)))
+}
+
+/// The interface without a socket: bodies of HTTP requests go in, those of answers come out.
+#[derive(Clone)]
+pub struct Local {
+    wire: TowerService<OfRequests, OfHttp>,
+    /// Requests are answered for as long as this is here.
+    _server: ServerHandle,
+}
+
+impl Local {
+    /// Of a service. Subscriptions and filters hear nothing new unless somebody passes on its events.
+    ///
+    /// # Errors
+    /// When an origin is none.
+    pub fn new(service: Arc<Service>) -> io::Result<Local> {
+        let module = module(Arc::clone(&service));
+        let (stop, server) = stop_channel();
+        let wire = wire(&service, &module)?.to_service_builder();
+        Ok(Local {
+            wire: wire.build(module, stop),
+            _server: server,
+        })
+    }
+
+    /// Status and body of the answer to a POST of `body`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, body: Vec<u8>) -> Result<(u16, Vec<u8>), BoxError> {
+        let request = HttpRequest::post("/")
+            .header("content-type", "application/json")
+            .body(HttpBody::from(body))?;
+        let answer = self.wire.clone().call(request).await?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await?;
+        Ok((status, body.to_bytes().into()))
+    }
+}
+
 /// All methods, without a server: for tests and for who brings a transport of his own.
 pub fn module(service: Arc<Service>) -> RpcModule<Service> {
     let traces = service.config.traces;
     let development = service.config.dev.is_some();
     let mut module = RpcModule::from_arc(service);
-    let mut methods = Methods(&mut module);
+    let mut methods = service::Methods(&mut module);
     chain::register(&mut methods);
     accounts::register(&mut methods);
     blocks::register(&mut methods);

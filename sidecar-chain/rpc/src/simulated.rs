@@ -6,9 +6,9 @@ use alloy_consensus::{
     proofs::{calculate_receipt_root, calculate_transaction_root},
 };
 use alloy_eips::eip4895::Withdrawals;
-use alloy_evm::{Evm as _, EvmEnv, EvmFactory as _, block::SystemCaller, eth::EthEvmFactory};
+use alloy_evm::{Evm as _, EvmEnv, EvmFactory as _, block::SystemCaller};
 use alloy_hardforks::EthereumHardforks as _;
-use alloy_primitives::{Address, B256, Bloom, Bytes, Log, Signature, TxKind, U64, U256, keccak256};
+use alloy_primitives::{Address, B256, Bloom, Bytes, Log, Signature, TxKind, U64, U256};
 use alloy_rpc_types_eth::{
     BlockOverrides, TransactionRequest,
     state::{AccountOverride, StateOverride},
@@ -32,7 +32,7 @@ use revm_inspectors::transfer::{TRANSFER_LOG_EMITTER, TransferInspector};
 
 use crate::{
     blocks,
-    call::{bytecode, halted, kind, refused, relax, split},
+    call::{change, halted, kind, refused, relax, split},
     failure::{Failure, REVERTED, reverted},
     ground::{Base, Ground, env},
     service::{Answer, Deadline, Service},
@@ -160,7 +160,7 @@ impl<'ground> Simulation<'ground> {
         let spec = self.spec();
         let hashes = &mut self.state.block_hashes;
         hashes.insert(self.parent.number, header.parent_hash);
-        let mut evm = EthEvmFactory::default().create_evm(&mut self.state, env.clone());
+        let mut evm = spec.factory().create_evm(&mut self.state, env.clone());
         SystemCaller::new(spec)
             .apply_pre_execution_changes(header, &mut evm)
             .map_err(|error| Failure::server(error.to_string()))
@@ -182,8 +182,9 @@ impl<'ground> Simulation<'ground> {
 
     /// Only precompiles can be moved.
     fn check_moves(&mut self, moves: &[(Address, Address)]) -> Answer<()> {
-        let env = env(&self.parent, self.spec());
-        let evm = EthEvmFactory::default().create_evm(&mut self.state, env);
+        let spec = self.spec();
+        let env = env(&self.parent, spec);
+        let evm = spec.factory().create_evm(&mut self.state, env);
         for (from, _) in moves {
             if evm.precompiles().get(from).is_none() {
                 return Err(Failure::server(format!(
@@ -196,16 +197,7 @@ impl<'ground> Simulation<'ground> {
 
     fn override_account(&mut self, address: Address, wanted: AccountOverride) -> Answer<()> {
         let mut info = self.state.basic(address)?.unwrap_or_default();
-        if let Some(nonce) = wanted.nonce {
-            info.nonce = nonce;
-        }
-        if let Some(balance) = wanted.balance {
-            info.balance = balance;
-        }
-        if let Some(code) = wanted.code {
-            info.code_hash = keccak256(&code);
-            info.code = Some(bytecode(code)?);
-        }
+        change(&mut info, &wanted)?;
         let mut account = Account::from(info);
         account.status = AccountStatus::Touched;
         let slots = match (wanted.state, wanted.state_diff) {
@@ -256,7 +248,7 @@ impl<'ground> Simulation<'ground> {
             env.block_env.basefee = 0;
         }
         let inspector = TransferInspector::new(false).with_logs(self.transfers);
-        let factory = EthEvmFactory::default();
+        let factory = self.spec().factory();
         let mut evm = factory.create_evm_with_inspector(&mut self.state, env.clone(), inspector);
         evm.precompiles_mut()
             .move_precompiles(self.moved.iter().copied())
@@ -347,7 +339,7 @@ impl<'ground> Simulation<'ground> {
     ) -> Answer<Shown> {
         let spec = self.spec();
         if spec.is_prague_active_at_timestamp(header.timestamp) {
-            let mut evm = EthEvmFactory::default().create_evm(&mut self.state, env.clone());
+            let mut evm = spec.factory().create_evm(&mut self.state, env.clone());
             let requests = SystemCaller::new(spec)
                 .apply_post_execution_changes(&mut evm)
                 .map_err(|error| Failure::server(error.to_string()))?;

@@ -110,8 +110,6 @@ async fn serve(
     pending: PendingSubscriptionSink,
     service: &Service,
 ) -> SubscriptionResult {
-    // Before it is accepted, so that nothing falls between.
-    let seen = service.view().tip();
     match kind {
         Kind::Pending { full } => {
             let queue = service.events.pending();
@@ -124,7 +122,9 @@ async fn serve(
             Ok(())
         }
         kind => {
+            // In this order, and before it is accepted, so that nothing falls between.
             let queue = service.events.blocks();
+            let seen = service.view().tip();
             follow(&pending.accept().await?, service, queue, &kind, seen).await
         }
     }
@@ -157,7 +157,7 @@ async fn transactions(
 async fn follow(
     sink: &SubscriptionSink,
     service: &Service,
-    mut queue: tokio::sync::broadcast::Receiver<Arc<lode_chain_ledger::events::Committed>>,
+    mut queue: tokio::sync::broadcast::Receiver<Height>,
     kind: &Kind,
     mut seen: Height,
 ) -> SubscriptionResult {
@@ -167,7 +167,7 @@ async fn follow(
             next = queue.recv() => next,
         };
         let to = match next {
-            Ok(block) => block.block.height(),
+            Ok(height) => height,
             Err(RecvError::Lagged(_)) => service.view().tip(),
             Err(RecvError::Closed) => return Ok(()),
         };

@@ -95,6 +95,13 @@ impl Whole {
         Some(placed(one.clone(), sender, &self.header, self.hash, index))
     }
 
+    /// The one of its transactions with that sender and nonce, as JSON-RPC shows it.
+    pub fn of_sender(&self, sender: Address, nonce: u64) -> Option<Transaction> {
+        let mut all = self.body.senders.iter().zip(self.transactions());
+        let at = all.position(|(by, one)| *by == sender && one.nonce() == nonce)?;
+        self.transaction(u64::try_from(at).ok()?)
+    }
+
     /// What became of one of its transactions, as JSON-RPC shows it.
     pub fn receipt(&self, spec: &Spec, index: u64) -> Option<TransactionReceipt> {
         let at = usize::try_from(index).ok()?;

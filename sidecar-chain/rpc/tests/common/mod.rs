@@ -1,10 +1,15 @@
-//! A ledger in a folder that is thrown away, and files of archives that others made.
+//! A ledger in a folder that is thrown away, who asks it, and files of archives that others made.
+#![allow(dead_code, reason = "not every test needs all of it")]
 
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Read as _,
-    sync::Arc,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -12,10 +17,12 @@ use alloy_genesis::Genesis;
 use alloy_primitives::Address;
 use lode_chain_ledger::{Chain, Ledger, Options};
 use lode_chain_pool::Limits;
+use lode_chain_rpc::{Config, Handle, serve};
+use lode_chain_types::Round;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// Files of an archive by their paths; none if the archive is not there.
-#[allow(dead_code, reason = "not every test reads files")]
 pub fn unpack(archive: &str) -> Option<BTreeMap<String, Vec<u8>>> {
     let path = format!(
         "{}/../../../shared/fixtures/{archive}.tar.xz",
@@ -41,11 +48,16 @@ pub fn unpack(archive: &str) -> Option<BTreeMap<String, Vec<u8>>> {
 
 /// A ledger of a genesis file, in a folder.
 pub fn ledger(genesis: &Genesis) -> (TempDir, Ledger) {
+    ledger_ahead(genesis, Arc::default())
+}
+
+/// The same with a clock that is ahead by so many seconds.
+pub fn ledger_ahead(genesis: &Genesis, ahead: Arc<AtomicU64>) -> (TempDir, Ledger) {
     let dir = tempfile::tempdir().unwrap();
     let chain = Chain::new(genesis).unwrap();
-    let now = || {
+    let now = move || {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.unwrap().as_secs()
+        since.unwrap().as_secs() + ahead.load(Ordering::Acquire)
     };
     let options = Options {
         beneficiary: Address::ZERO,
@@ -62,14 +74,11 @@ pub fn ledger(genesis: &Genesis) -> (TempDir, Ledger) {
 }
 
 /// The chain's number in tests.
-#[allow(dead_code, reason = "not every test makes transactions")]
 pub const CHAIN: u64 = 31_337;
 
 /// Somebody with money, and the transactions that he signs.
-#[allow(dead_code, reason = "not every test makes transactions")]
 pub struct Wallet(alloy_signer_local::PrivateKeySigner);
 
-#[allow(dead_code, reason = "not every test makes transactions")]
 impl Wallet {
     /// Always the same of a number.
     pub fn new(number: u8) -> Wallet {
@@ -77,9 +86,19 @@ impl Wallet {
         Wallet(alloy_signer_local::PrivateKeySigner::from_bytes(&key).unwrap())
     }
 
+    /// Of a key.
+    pub fn of(key: alloy_signer_local::PrivateKeySigner) -> Wallet {
+        Wallet(key)
+    }
+
     /// Where its money is.
     pub fn address(&self) -> Address {
         self.0.address()
+    }
+
+    /// Its key.
+    pub fn key(&self) -> alloy_signer_local::PrivateKeySigner {
+        self.0.clone()
     }
 
     /// Bytes of a transaction.
@@ -104,25 +123,45 @@ impl Wallet {
     }
 }
 
-/// A contract that emits one log with this topic when it is called.
-#[allow(dead_code, reason = "not every test calls it")]
+/// A contract that emits one log, with the topic 1 and without data, when it is called.
 pub const LOGGER: Address = Address::repeat_byte(0x11);
+/// A contract that calls [`LOGGER`], and keeps in its first slot whether that went well.
+pub const CALLER: Address = Address::repeat_byte(0x22);
+/// A contract that reverts with the byte 0x2a.
+pub const REVERTER: Address = Address::repeat_byte(0x33);
+/// A contract that runs until its gas is used up.
+pub const RUNNER: Address = Address::repeat_byte(0x44);
+/// Number of a [`Wallet`] at whose address there is a contract.
+pub const CONTRACT: u8 = 18;
+/// Number of a [`Wallet`] that has delegated to [`LOGGER`].
+pub const DELEGATED: u8 = 19;
 
 /// A chain where [`Wallet`]s have money, with all forks from the beginning.
-#[allow(dead_code, reason = "not every test makes transactions")]
 pub fn genesis() -> Genesis {
     let money = "0xffffffffffffffffffffff";
     let mut alloc = serde_json::Map::new();
     for number in 0..20 {
         let address = Wallet::new(number).address();
-        alloc.insert(address.to_string(), serde_json::json!({ "balance": money }));
+        alloc.insert(address.to_string(), json!({ "balance": money }));
     }
-    let code = "0x600160006000a100";
-    alloc.insert(
-        LOGGER.to_string(),
-        serde_json::json!({ "balance": "0x0", "code": code }),
-    );
-    let file = serde_json::json!({
+    let zeros = "6000".repeat(5);
+    let caller = format!("0x{zeros}73{}5af160005500", "11".repeat(20));
+    for (address, balance, code) in [
+        (LOGGER, "0x0", "0x600160006000a100".to_owned()),
+        (CALLER, "0x0", caller),
+        (REVERTER, "0x0", "0x602a60005360016000fd".to_owned()),
+        (RUNNER, "0x0", "0x5b600056".to_owned()),
+        (Wallet::new(CONTRACT).address(), money, "0x00".to_owned()),
+        (
+            Wallet::new(DELEGATED).address(),
+            money,
+            format!("0xef0100{}", "11".repeat(20)),
+        ),
+    ] {
+        let account = json!({ "balance": balance, "code": code });
+        alloc.insert(address.to_string(), account);
+    }
+    let file = json!({
         "config": {
             "chainId": CHAIN,
             "homesteadBlock": 0, "eip150Block": 0, "eip155Block": 0, "eip158Block": 0,
@@ -130,6 +169,8 @@ pub fn genesis() -> Genesis {
             "istanbulBlock": 0, "berlinBlock": 0, "londonBlock": 0,
             "terminalTotalDifficulty": 0, "terminalTotalDifficultyPassed": true,
             "shanghaiTime": 0, "cancunTime": 0, "pragueTime": 0, "osakaTime": 0,
+            // A chain of ours, with its native contracts.
+            "lode": { "round": alloy_primitives::Bytes::from(alloy_rlp::encode(Round::default())) },
         },
         "nonce": "0x0", "timestamp": "0x1", "extraData": "0x", "gasLimit": "0x3938700",
         "difficulty": "0x0", "coinbase": Address::ZERO, "alloc": alloc,
@@ -139,16 +180,77 @@ pub fn genesis() -> Genesis {
 }
 
 /// A block with what waits, final.
-#[allow(dead_code, reason = "not every test makes blocks")]
 pub async fn mine(ledger: &Ledger) -> lode_chain_types::Block {
     let view = ledger.latest();
     let parent = view.hash(view.tip()).unwrap().unwrap();
     // Its payload makes it due at once.
-    let round = lode_chain_types::Round {
+    let round = Round {
         payload: vec![1].into(),
-        ..lode_chain_types::Round::default()
+        ..Round::default()
     };
     let block = ledger.propose(parent, round).await.unwrap();
     ledger.finalize(block.clone(), None).await.unwrap();
     block
+}
+
+/// Serves a chain of [`genesis`] on a free port, until the handle is dropped.
+pub async fn start(config: Config) -> (TempDir, Ledger, Handle) {
+    let (dir, ledger) = ledger(&genesis());
+    let config = Config {
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        ..config
+    };
+    let handle = serve(config, ledger.clone()).await.unwrap();
+    (dir, ledger, handle)
+}
+
+/// Status and body of an answer.
+pub fn post(address: SocketAddr, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\norigin: https://a.example\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // A server that refuses a long body closes before it has all.
+    let _ = stream.write_all(body.as_bytes());
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    let status = text
+        .split(' ')
+        .nth(1)
+        .map_or(0, |status| status.parse().unwrap());
+    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status, body.to_owned())
+}
+
+/// The answer to a request or to a batch.
+pub fn ask(address: SocketAddr, request: &Value) -> Value {
+    let (_, body) = post(address, &request.to_string());
+    serde_json::from_str(&body).unwrap()
+}
+
+/// A request.
+pub fn request(id: u64, method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
+}
+
+/// Asks one server.
+pub struct Client(pub SocketAddr);
+
+impl Client {
+    /// The result of a request that is answered.
+    pub fn get(&self, method: &str, params: Value) -> Value {
+        let mut answer = ask(self.0, &request(1, method, params));
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// The error of a request that is refused.
+    pub fn refused(&self, method: &str, params: Value) -> Value {
+        let mut answer = ask(self.0, &request(1, method, params));
+        assert!(answer.get("result").is_none(), "{method}: {answer}");
+        answer["error"].take()
+    }
 }

@@ -1,8 +1,7 @@
 //! How many transactions a second are taken over HTTP. Measured by hand:
-//! `cargo test --release -p lode-chain-rpc --test speed -- --ignored --nocapture`.
+//! `cargo test --release -p lode-chain-rpc --test service speed -- --ignored --nocapture`.
 //!
 //! Signing is done before; who sends, the server and the threads that find senders share the machine.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -12,9 +11,7 @@ use std::{
 
 use lode_chain_rpc::{Config, serve};
 
-mod common;
-
-use common::Wallet;
+use crate::common::Wallet;
 
 const WALLETS: u8 = 20;
 const EACH: u64 = 1_000;
@@ -56,7 +53,7 @@ fn send(address: SocketAddr, batches: &[String]) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures, and proves nothing"]
 async fn transactions_a_second() {
-    let (_dir, ledger) = common::ledger(&common::genesis());
+    let (_dir, ledger) = crate::common::ledger(&crate::common::genesis());
     let config = Config {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         ..Config::default()

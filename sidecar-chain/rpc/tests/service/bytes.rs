@@ -1,14 +1,11 @@
 //! Whatever bytes a request is made of, there is an answer in JSON-RPC's form, and no method crashes.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::sync::Arc;
 
 use lode_chain_rpc::{Config, Service, module};
 use serde_json::{Value, json};
 
-mod common;
-
-use common::{LOGGER, Wallet};
+use crate::common::{LOGGER, Wallet};
 
 /// Requests that are made; the same ones in every run.
 const REQUESTS: u32 = 20_000;
@@ -85,8 +82,8 @@ fn mutate(random: &mut Random, text: String) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_request_is_answered() {
-    let (_dir, ledger) = common::ledger(&common::genesis());
-    common::mine(&ledger).await;
+    let (_dir, ledger) = crate::common::ledger(&crate::common::genesis());
+    crate::common::mine(&ledger).await;
     let config = Config {
         gas_max: 1_000_000,
         ..Config::default()

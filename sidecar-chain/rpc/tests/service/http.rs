@@ -1,6 +1,5 @@
 //! What comes over the wire is answered within bounds: requests, batches, what is no JSON, and what
 //! is too much.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::{
     io::{Read as _, Write as _},
@@ -10,39 +9,7 @@ use std::{
 use lode_chain_rpc::{Config, Handle, serve};
 use serde_json::{Value, json};
 
-mod common;
-
-use common::{LOGGER, Wallet};
-
-/// Status and body of an answer.
-fn post(address: SocketAddr, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!(
-        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\norigin: https://a.example\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    // A server that refuses a long body closes before it has all.
-    let _ = stream.write_all(body.as_bytes());
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap();
-    let status = text
-        .split(' ')
-        .nth(1)
-        .map_or(0, |status| status.parse().unwrap());
-    let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    (status, body.to_owned())
-}
-
-fn ask(address: SocketAddr, request: &Value) -> Value {
-    let (_, body) = post(address, &request.to_string());
-    serde_json::from_str(&body).unwrap()
-}
-
-fn request(id: u64, method: &str, params: Value) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })
-}
+use crate::common::{LOGGER, Wallet, ask, post, request};
 
 fn config() -> Config {
     Config {
@@ -56,9 +23,7 @@ fn config() -> Config {
 }
 
 async fn start() -> (tempfile::TempDir, lode_chain_ledger::Ledger, Handle) {
-    let (dir, ledger) = common::ledger(&common::genesis());
-    let handle = serve(config(), ledger.clone()).await.unwrap();
-    (dir, ledger, handle)
+    crate::common::start(config()).await
 }
 
 /// Requests and batches are answered in order; what is none gets JSON-RPC's codes; what is too long
@@ -170,7 +135,7 @@ async fn batches_of_transactions_are_taken() {
         json!({ "pending": "0x64", "queued": "0x0" })
     );
 
-    let block = common::mine(&ledger).await;
+    let block = crate::common::mine(&ledger).await;
     assert_eq!(block.transactions().len(), 100);
     for bytes in &signed {
         let hash = alloy_primitives::keccak256(bytes);
@@ -216,7 +181,7 @@ async fn sending_waits_for_the_receipt() {
     while ledger.pool(|pool| pool.status().executable) < 2 {
         tokio::task::yield_now().await;
     }
-    common::mine(&ledger).await;
+    crate::common::mine(&ledger).await;
     let receipt = sent.join().unwrap();
     assert_eq!(receipt["result"]["transactionHash"], json!(hash));
     assert_eq!(receipt["result"]["logs"][0]["address"], json!(LOGGER));
@@ -240,8 +205,8 @@ async fn filters_and_ranges_are_bounded() {
 
     let bytes = Wallet::new(0).signed(0, LOGGER, 100_000);
     let sent = made("eth_sendRawTransaction", json!([bytes]))["result"].clone();
-    let first = common::mine(&ledger).await;
-    let second = common::mine(&ledger).await;
+    let first = crate::common::mine(&ledger).await;
+    let second = crate::common::mine(&ledger).await;
     let changes = |id: &Value| made("eth_getFilterChanges", json!([id]))["result"].clone();
     assert_eq!(changes(&blocks), json!([first.hash(), second.hash()]));
     assert_eq!(changes(&blocks), json!([]));
@@ -276,7 +241,7 @@ async fn filters_and_ranges_are_bounded() {
 /// A page that is not known cannot open a WebSocket; a known one, and a program, can.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strange_pages_open_no_socket() {
-    let (_dir, ledger) = common::ledger(&common::genesis());
+    let (_dir, ledger) = crate::common::ledger(&crate::common::genesis());
     let config = Config {
         origins: vec!["https://known.example".to_owned()],
         ..config()

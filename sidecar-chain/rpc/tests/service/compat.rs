@@ -1,6 +1,5 @@
 //! The requests that Ethereum's clients are compared by (execution-apis) get the answers that are
 //! written down for them, on the chain that belongs to them.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeMap;
 
@@ -12,8 +11,6 @@ use lode_chain_ledger::Ledger;
 use lode_chain_rpc::{Config, Service, module};
 use lode_chain_types::{Block, Round};
 use serde_json::Value;
-
-mod common;
 
 /// Files whose answers differ, and why. One that passes has to go from here.
 const EXCLUDED: &[(&str, &str)] = &[
@@ -64,11 +61,11 @@ const BUILD: &str = "only consensus has blocks built";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_those_written_down() {
-    let Some(files) = common::unpack("rpc-compat") else {
+    let Some(files) = crate::common::unpack("rpc-compat") else {
         return;
     };
     let genesis: Genesis = serde_json::from_slice(&files["genesis.json"]).unwrap();
-    let (_dir, ledger) = common::ledger(&genesis);
+    let (_dir, ledger) = crate::common::ledger(&genesis);
     import(&ledger, &files["chain.rlp"]).await;
     let service = Service::new(Config::default(), ledger.clone());
     let module = module(std::sync::Arc::new(service));
