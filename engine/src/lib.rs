@@ -26,6 +26,7 @@ mod catalog;
 pub mod error;
 mod finish;
 pub mod format;
+mod fresh;
 mod index;
 mod info;
 mod list;

@@ -38,6 +38,7 @@ use crate::{
     wait::Credit,
 };
 pub use crate::{
+    fresh::{Fresh, Then, Walk},
     info::{BlobInfo, Stored, UploadInfo},
     log::read::Verify,
     read::Reader,
@@ -346,6 +347,18 @@ impl<W: World> Store<W> {
             all.extend(part.into_iter().map(|info| (info.root, info)));
         }
         Ok(all.into_values().take(limit).collect())
+    }
+
+    /// The next blobs of a walk over what a shard has taken in. Costs a look at a part of the
+    /// index, and nothing where nothing is new; puts do not wait for it.
+    pub async fn fresh(&self, shard: u16, walk: Walk) -> Result<Fresh> {
+        self.on(shard, move |shard| crate::fresh::next(shard, walk))
+            .await
+    }
+
+    /// Shards of the store, on all executors.
+    pub fn shards(&self) -> u16 {
+        self.0.shards
     }
 
     /// Counters and gauges of all shards, summed.

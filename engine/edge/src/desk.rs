@@ -13,7 +13,7 @@ use async_channel::{Receiver, Sender};
 use axum::{
     Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Extension, Query, State},
+    extract::{DefaultBodyLimit, Extension, Path, Query, RawQuery, State},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -29,8 +29,11 @@ use crate::{
     meter::{Meter, Sum},
     metrics::{self, STORE_METRICS},
     openapi,
+    path::decode_root,
     problem::{self, Problem},
+    query::FormatQuery,
     schema::{Check, EpochState, Ready, Scrubbed},
+    settlement::Asker,
 };
 
 /// How long the store may take for its counters before it counts as silent.
@@ -56,10 +59,12 @@ pub struct Desk {
     pub(crate) questions: Sender<Question>,
     pub(crate) meters: Arc<[Arc<Meter>]>,
     pub(crate) stopping: Arc<AtomicBool>,
+    pub(crate) settlement: Option<Asker>,
 }
 
 /// What the handlers share.
 struct Room {
+    settlement: Option<Asker>,
     questions: Sender<Question>,
     meters: Arc<[Arc<Meter>]>,
     stopping: Arc<AtomicBool>,
@@ -67,6 +72,15 @@ struct Room {
 }
 
 impl Desk {
+    /// A desk of a node that settles what it stores.
+    #[must_use]
+    pub fn with_settlement(self, settlement: Asker) -> Self {
+        Desk {
+            settlement: Some(settlement),
+            ..self
+        }
+    }
+
     /// Answers letters until the shards are gone.
     pub async fn run(self) {
         let Desk {
@@ -74,6 +88,7 @@ impl Desk {
             questions,
             meters,
             stopping,
+            settlement,
         } = self;
         let scrubbing = AtomicBool::new(false);
         let router = router(Arc::new(Room {
@@ -81,6 +96,7 @@ impl Desk {
             meters,
             stopping,
             scrubbing,
+            settlement,
         }));
         while let Ok(letter) = letters.recv().await {
             tokio::spawn(answer(router.clone(), letter));
@@ -97,6 +113,7 @@ fn router(room: Arc<Room>) -> Router {
         .route("/v1/stat", get(stat))
         .route("/v1/scrub", post(scrub))
         .route("/v1/epoch", get(epoch).put(set_epoch))
+        .route("/v1/blobs/{root}/anchor", get(anchor))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         // The shards have bounded the body before it came here.
@@ -282,6 +299,25 @@ async fn scrub_once(room: &Room, rate: u64) -> Result<Scrubbed, Problem> {
         bytes: after.scrubbed_bytes.saturating_sub(before.scrubbed_bytes),
         corrupt: after.corrupt.saturating_sub(before.corrupt),
     })
+}
+
+/// The shards have found the blob before the request came here.
+async fn anchor(
+    State(room): State<Arc<Room>>,
+    Path(root): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let root = decode_root(&root)?;
+    let query = FormatQuery::decode(query.as_deref().unwrap_or_default())?;
+    let Some(settlement) = &room.settlement else {
+        let detail = "this node settles on no chain: what it stores is durable, and not anchored";
+        return Err(Problem::new(problem::NO_CHAIN, detail));
+    };
+    if !query.binary {
+        return Ok(Json(settlement.state(root).await?).into_response());
+    }
+    let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, settlement.evidence(root).await?).into_response())
 }
 
 async fn epoch(State(room): State<Arc<Room>>) -> Result<Json<EpochState>, Problem> {

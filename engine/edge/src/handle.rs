@@ -156,6 +156,7 @@ pub const SHARD_ROUTES: &[(&str, &[&str])] = &[
     ("/v1/blobs", &["GET", "POST", "PUT"]),
     ("/v1/blobs/{root}", &["GET", "HEAD", "DELETE"]),
     ("/v1/blobs/{root}/proof/{chunk}", &["GET"]),
+    ("/v1/blobs/{root}/anchor", &["GET"]),
     ("/v1/uploads", &["POST"]),
     ("/v1/uploads/{root}", &["GET", "HEAD", "PATCH", "DELETE"]),
 ];
@@ -171,6 +172,11 @@ async fn dispatch<W: World>(
         (Route::Blob(root), "HEAD") => blobs::head(call, root).await,
         (Route::Blob(root), "DELETE") => blobs::delete(call, root).await,
         (Route::Proof(root, chunk), "GET") => proof::get(call, root, chunk).await,
+        (Route::Anchor(root), "GET") => {
+            // Whoever settles knows of no blob that is not stored.
+            blobs::find(call, root).await?;
+            forward::send(call).await
+        }
         (Route::Uploads, "POST") => uploads::begin(call).await,
         (Route::Upload(root), "GET") => uploads::get(call, root).await,
         (Route::Upload(root), "HEAD") => uploads::head(call, root).await,
@@ -186,8 +192,9 @@ fn wrong_method<W: World>(route: Route) -> Response<Reply<W>> {
         Route::Blobs => 0,
         Route::Blob(_) => 1,
         Route::Proof(..) => 2,
-        Route::Uploads => 3,
-        Route::Upload(_) | Route::Other => 4,
+        Route::Anchor(_) => 3,
+        Route::Uploads => 4,
+        Route::Upload(_) | Route::Other => 5,
     };
     let allow = SHARD_ROUTES[at].1.join(", ");
     let mut response = refusal(&Problem::new(
@@ -208,6 +215,6 @@ fn door_of(route: Route, method: &Method) -> Door {
         Route::Blob(_) => Door::Get,
         Route::Proof(..) => Door::Proof,
         Route::Uploads | Route::Upload(_) => Door::Upload,
-        Route::Other => Door::Other,
+        Route::Anchor(_) | Route::Other => Door::Other,
     }
 }

@@ -10,7 +10,7 @@
 //! - [`path`], [`query`], [`range`], [`headers`]: text in, checked values out, no IO;
 //! - `handle`, `blobs`, `uploads`, `proof`: from a request to an answer;
 //! - `intake`, `reply`, `credit`: bodies in and out, with bounded memory;
-//! - `forward`, [`desk`], `metrics`, [`openapi`]: the tokio side;
+//! - `forward`, [`desk`], [`settlement`], `metrics`, [`openapi`]: the tokio side;
 //! - [`problem`], [`schema`], [`limits`]: what clients see when things go wrong, or well.
 //!
 //! Promises:
@@ -30,6 +30,7 @@ pub mod query;
 pub mod range;
 pub mod schema;
 pub mod serve;
+pub mod settlement;
 
 mod blobs;
 mod credit;

@@ -7,7 +7,10 @@ use utoipa::OpenApi;
 
 use crate::{
     problem::ProblemBody as Problem,
-    schema::{Blob, Check, EpochState, Page, ProofJson, Ready, Scrubbed, UploadState, UploadWish},
+    schema::{
+        AnchorState, AnchorStep, Blob, Check, EpochState, Page, ProofJson, Ready, Scrubbed,
+        UploadState, UploadWish,
+    },
 };
 
 /// The description as JSON.
@@ -28,11 +31,12 @@ pub fn json() -> String {
     ),
     paths(
         list_blobs, post_blob, put_blob, get_blob, head_blob, delete_blob, get_proof,
-        begin_upload, get_upload, head_upload, patch_upload, delete_upload,
+        get_anchor, begin_upload, get_upload, head_upload, patch_upload, delete_upload,
         healthz, readyz, metrics, openapi, stat, scrub, get_epoch, put_epoch
     ),
     components(schemas(
-        Blob, Check, EpochState, Page, Problem, ProofJson, Ready, Scrubbed, UploadState, UploadWish
+        AnchorState, AnchorStep, Blob, Check, EpochState, Page, Problem, ProofJson, Ready, Scrubbed,
+        UploadState, UploadWish
     )),
     tags(
         (name = "blobs", description = "Bytes in and out, served by the shards"),
@@ -127,6 +131,19 @@ described! {
                 (ProofJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
             (status = 400, body = Problem), (status = 404, body = Problem)))]
     get_proof;
+    /// How far the settlement of a blob is: pending, sent, anchored, final. Or the evidence that it is
+    /// settled, to be checked with nothing but the chain's genesis file: `lode verify` tells how.
+    #[path(get, path = "/v1/blobs/{root}/anchor", tag = "blobs",
+        params(
+            ("root" = String, Path, description = "64 hexadecimal digits, 0x optional"),
+            ("format" = Option<String>, Query, description = "json, or binary for the evidence; json if not given")),
+        responses(
+            (status = 200, description = "How far it is, or the evidence", content(
+                (AnchorState = "application/json"), (Vec<u8> = "application/octet-stream"))),
+            (status = 400, body = Problem),
+            (status = 404, description = "No such blob, or a node without a chain (LODE0023)", body = Problem),
+            (status = 503, description = "Not final yet (LODE0035), or no answer", body = Problem)))]
+    get_anchor;
     /// Begins, or finds, the upload of a declared root. Of a blob of at most one chunk (262144 bytes)
     /// nothing is kept until all of it is there: it is sent in one PATCH, and is not resumed.
     #[path(post, path = "/v1/uploads", tag = "uploads", request_body = UploadWish,

@@ -14,6 +14,8 @@ pub enum Route {
     Blob(Root),
     /// `/v1/blobs/{root}/proof/{chunk}`: evidence for one chunk.
     Proof(Root, u64),
+    /// `/v1/blobs/{root}/anchor`: how far a blob's settlement is.
+    Anchor(Root),
     /// `/v1/uploads`: where an upload begins.
     Uploads,
     /// `/v1/uploads/{root}`: one unfinished upload.
@@ -59,6 +61,9 @@ pub fn decode_path(path: &str) -> Result<Route, PathError> {
         (Some("blobs"), Some(root), Some("proof"), Some(chunk), None) => {
             Ok(Route::Proof(decode_root(root)?, decode_chunk(chunk)?))
         }
+        (Some("blobs"), Some(root), Some("anchor"), None, None) => {
+            Ok(Route::Anchor(decode_root(root)?))
+        }
         (Some("blobs" | "uploads"), ..) => Err(PathError::Unknown),
         _ => Ok(Route::Other),
     }
@@ -99,6 +104,7 @@ mod tests {
                 format!("/v1/blobs/{ROOT}/proof/18446744073709551615"),
                 Route::Proof(root, u64::MAX),
             ),
+            (format!("/v1/blobs/{ROOT}/anchor"), Route::Anchor(root)),
             ("/v1/uploads".to_owned(), Route::Uploads),
             (format!("/v1/uploads/{ROOT}"), Route::Upload(root)),
             ("/healthz".to_owned(), Route::Other),
@@ -129,6 +135,8 @@ mod tests {
             ),
             (format!("/v1/blobs/{ROOT}/proof/0/"), PathError::Unknown),
             (format!("/v1/uploads/{ROOT}/x"), PathError::Unknown),
+            (format!("/v1/blobs/{ROOT}/anchor/"), PathError::Unknown),
+            ("/v1/blobs/0x12/anchor".to_owned(), PathError::BadRoot),
             (
                 format!("/v1/{}", "x".repeat(2000)),
                 PathError::TooLong(2004),

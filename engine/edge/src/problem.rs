@@ -86,6 +86,8 @@ codes! {
     ONE_PIECE = "LODE0021" 422 None, "not in one piece", "a blob of at most 262144 bytes is sent whole, from offset 0, in one request; begin a longer one by POST /v1/uploads";
     /// A past epoch.
     PAST_EPOCH = "LODE0022" 409 None, "epoch has passed", "set the epoch of the detail or a later one";
+    /// This node settles on no chain.
+    NO_CHAIN = "LODE0023" 404 None, "no chain", "ask a node that was started with --chain";
     /// The disk is full.
     FULL = "LODE0030" 507 Some(60), "disk full", "delete or expire blobs, or give the node more space";
     /// No credit in time.
@@ -96,6 +98,8 @@ codes! {
     CROWDED = "LODE0033" 503 Some(1), "too many connections", "close idle connections, or retry after a moment";
     /// The write was not acknowledged.
     WRITE_FAILED = "LODE0034" 503 Some(1), "write failed", "retry; look at the node's disk if it happens again";
+    /// The blob's anchor is not final.
+    NOT_FINAL = "LODE0035" 503 Some(2), "not final yet", "wait for the chain; the same path without format=binary tells how far it is";
     /// Stored bytes are damaged.
     CORRUPT = "LODE0040" 500 None, "stored bytes are damaged", "restore the blob from another copy";
     /// The disk refused.

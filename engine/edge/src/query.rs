@@ -157,6 +157,36 @@ impl ProofQuery {
     }
 }
 
+/// In which form an answer is wanted: `?format=binary|json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FormatQuery {
+    /// The bytes of the evidence, not JSON.
+    pub binary: bool,
+}
+
+impl FormatQuery {
+    /// Reads the query; JSON if it does not say.
+    pub fn decode(query: &str) -> Result<Self, QueryError> {
+        let mut binary = None;
+        for pair in pairs(query)? {
+            match pair {
+                ("format", "json") => set("format", &mut binary, false)?,
+                ("format", "binary") => set("format", &mut binary, true)?,
+                ("format", _) => {
+                    return Err(QueryError::BadValue {
+                        key: "format",
+                        want: "binary or json",
+                    });
+                }
+                (key, _) => return Err(QueryError::UnknownKey(key.to_owned())),
+            }
+        }
+        Ok(FormatQuery {
+            binary: binary.unwrap_or(false),
+        })
+    }
+}
+
 /// The pairs of a query, unchecked.
 fn pairs(query: &str) -> Result<impl Iterator<Item = (&str, &str)>, QueryError> {
     if query.len() > QUERY_LEN_LIMIT {
@@ -314,6 +344,9 @@ mod tests {
             ProofQuery::decode("format=xml"),
             Err(QueryError::BadValue { .. })
         ));
+        for bad in ["format=xml", "data=true", "format=json&format=json"] {
+            assert!(FormatQuery::decode(bad).is_err(), "{bad}");
+        }
         assert!(matches!(
             ProofQuery::decode("data"),
             Err(QueryError::BadValue { .. })

@@ -111,6 +111,41 @@ pub struct EpochState {
     pub epoch: u32,
 }
 
+/// How far the settlement of a blob is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnchorState {
+    /// Root of the blob.
+    pub root: String,
+    /// How far.
+    pub state: AnchorStep,
+    /// Root of the anchor that has it; null while it is pending. So below.
+    pub anchor: Option<String>,
+    /// Blobs of the anchor.
+    pub blobs: Option<u32>,
+    /// The transaction that was sent for the anchor last.
+    pub tx: Option<String>,
+    /// The block that has settled it.
+    pub block: Option<u64>,
+    /// The block whose certificate shows it.
+    pub certified: Option<u64>,
+    /// Why nothing is settled just now, if so: then the steps that are missing wait for that.
+    pub trouble: Option<String>,
+}
+
+/// The steps of a settlement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AnchorStep {
+    /// In no anchor yet.
+    Pending,
+    /// In an anchor that is on its way to the chain, or waits for it.
+    Sent,
+    /// A block has settled the anchor.
+    Anchored,
+    /// There is a certificate that shows it to everybody.
+    Final,
+}
+
 /// A chunk proof: the 0G wire's `lemma` and `path`, and what they are about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProofJson {

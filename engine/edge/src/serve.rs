@@ -74,6 +74,7 @@ impl Edge {
             questions: questions_in,
             meters: meters.clone(),
             stopping: stopping.clone(),
+            settlement: None,
         };
         let shared = Shared {
             limits,

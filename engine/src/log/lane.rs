@@ -244,6 +244,18 @@ impl<W: World> Lane<W> {
         }
     }
 
+    /// Where its records with `sequence` or a later number begin in the stream; none if it has none.
+    /// A lane that takes no more records tells the start: it may have given its entries away.
+    pub fn since(&self, sequence: u64) -> Option<u64> {
+        let state = self.state.borrow();
+        if state.ended || state.failed.is_some() {
+            return Some(0);
+        }
+        let before = |entry: &footer::Entry| entry.header.sequence < sequence;
+        let first = state.entries.partition_point(before);
+        state.entries.get(first).map(|entry| entry.at)
+    }
+
     /// Takes no more records, waits until all are durable and returns the footer's entries with
     /// the first page after them.
     pub async fn end(&self) -> Result<(Vec<footer::Entry>, u32), Arc<io::Error>> {

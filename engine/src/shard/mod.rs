@@ -248,6 +248,13 @@ impl<W: World> Shard<W> {
         unsettled.unwrap_or_else(|| self.catalog.borrow().next_sequence)
     }
 
+    /// Open segments, and where their records with `sequence` or a later number begin.
+    pub(crate) fn open_since(&self, sequence: u64) -> Vec<(u32, Option<u64>)> {
+        let lanes = self.lanes.borrow();
+        let since = |lane: &Rc<Lane<W>>| (lane.segment().number, lane.since(sequence));
+        lanes.values().map(since).collect()
+    }
+
     /// A number for a new blob or upload.
     pub(crate) fn next_blob(&self) -> u64 {
         let mut catalog = self.catalog.borrow_mut();

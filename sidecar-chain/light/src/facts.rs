@@ -4,7 +4,8 @@
 use alloy_consensus::ReceiptEnvelope;
 use alloy_eips::eip2718::Decodable2718;
 use alloy_primitives::{Address, B256, Bytes, Log, U256, keccak256};
-use alloy_trie::{Nibbles, TrieAccount, proof::verify_proof};
+pub use alloy_trie::TrieAccount;
+use alloy_trie::{Nibbles, proof::verify_proof};
 
 use crate::{FinalBlock, Refusal};
 

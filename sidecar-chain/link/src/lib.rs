@@ -13,11 +13,16 @@
 //! - [`store`]: what survives a restart
 //! - [`watch`]: logs in order, through reorgs
 //! - [`send`]: transactions that are paid for once
-//! - [`keys`]: keys from encrypted files
+//! - [`keys`]: keys in encrypted files
+//! - [`certified`]: what shows others that something was done
+//! - [`book`]: which blob is in which anchor
+//! - [`settle`]: anchors, one after the other
 
 pub mod abi;
 pub mod addresses;
 pub mod anchors;
+pub mod book;
+pub mod certified;
 pub mod committee;
 pub mod flow;
 pub mod genesis;
@@ -25,6 +30,7 @@ pub mod keys;
 pub mod node;
 pub mod rewards;
 pub mod send;
+pub mod settle;
 pub mod store;
 pub mod watch;
 

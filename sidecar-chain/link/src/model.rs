@@ -1,21 +1,29 @@
 //! A chain in memory, for tests: it loses messages before and after it has heard them, and goes
-//! back when it is told to.
+//! back when it is told to. It has the anchors' contract, as far as posters meet it.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use alloy_consensus::{Transaction, TxEnvelope, transaction::SignerRecoverable};
 use alloy_eips::eip2718::Decodable2718;
-use alloy_primitives::{Address, B256, Bytes, keccak256};
-use alloy_rpc_types_eth::Log;
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use alloy_rpc_types_eth::{EIP1186AccountProofResponse, EIP1186StorageProof, Log};
+use alloy_sol_types::{SolCall, SolValue};
 
-use crate::node::{BlockRef, Fees, Node, NodeError, Receipt};
+use crate::{
+    abi::{Anchors, Market},
+    addresses::{ANCHORS, MARKET},
+    anchors::Record,
+    certified::{Certified, Contracts},
+    node::{BlockRef, Fees, Node, NodeError, Receipt},
+};
 
-/// A block: its hash, its logs, and the transactions in it.
+/// A block: its hash, its logs, the transactions in it, and those of them that were reverted.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     pub hash: B256,
     pub logs: Vec<Log>,
     pub transactions: Vec<TxEnvelope>,
+    pub reverted: Vec<B256>,
 }
 
 #[derive(Default)]
@@ -25,6 +33,16 @@ pub(crate) struct Inside {
     /// One message of that many is lost; 0 for none.
     pub loses: u64,
     pub base: u128,
+    /// The one account of a test.
+    pub poster: Address,
+    /// Wei for a sector.
+    pub price: u64,
+    /// What was anchored; tests have one account.
+    pub records: BTreeMap<B256, Record>,
+    /// Wei that anchors have cost.
+    pub paid: U256,
+    /// Blocks have no certificates.
+    pub uncertified: bool,
     chance: u64,
 }
 
@@ -67,6 +85,7 @@ impl Model {
             hash,
             logs: logs.collect(),
             transactions: Vec::new(),
+            reverted: Vec::new(),
         };
         let keys: Vec<_> = inside.pool.keys().copied().collect();
         for (account, nonce) in keys {
@@ -78,6 +97,11 @@ impl Model {
                     .extend(inside.pool.remove(&(account, nonce)));
             } else if nonce < due {
                 inside.pool.remove(&(account, nonce));
+            }
+        }
+        for transaction in &block.transactions {
+            if transaction.to() == Some(ANCHORS) && inside.anchor(transaction, number).is_none() {
+                block.reverted.push(*transaction.tx_hash());
             }
         }
         inside.blocks.push(block);
@@ -104,6 +128,65 @@ impl Inside {
         let block = self.blocks.get(usize::try_from(number).ok()?)?;
         let hash = block.hash;
         Some(BlockRef { number, hash })
+    }
+
+    /// Runs an anchor; none if it is reverted.
+    fn anchor(&mut self, transaction: &TxEnvelope, block: u64) -> Option<()> {
+        let call = Anchors::anchorCall::abi_decode(transaction.input()).ok()?;
+        let nonce = u64::try_from(self.records.len()).expect("few anchors");
+        let fee = U256::from(self.price) * U256::from(call.sectors);
+        let right = call.nonce == nonce && !self.records.contains_key(&call.root);
+        (right && transaction.value() >= fee).then_some(())?;
+        let record = Record {
+            index: nonce,
+            count: call.entries,
+            sectors: call.sectors,
+            block,
+        };
+        self.records.insert(call.root, record);
+        self.paid += transaction.value();
+        Some(())
+    }
+
+    /// Answers a call of a contract.
+    fn answer(&self, contract: Address, call: &Bytes) -> Option<Vec<u8>> {
+        let selector = call.first_chunk::<4>().copied()?;
+        let nonce = u64::try_from(self.records.len()).expect("few anchors");
+        Some(match (contract, selector) {
+            (MARKET, Market::pricePerSectorCall::SELECTOR) => self.price.abi_encode(),
+            (ANCHORS, Anchors::depositOfCall::SELECTOR) => 0u64.abi_encode(),
+            (ANCHORS, Anchors::nonceOfCall::SELECTOR) => nonce.abi_encode(),
+            (ANCHORS, Anchors::recordOfCall::SELECTOR) => {
+                let call = Anchors::recordOfCall::abi_decode(call).ok()?;
+                let record = self.records.get(&call.root);
+                let of = |field: fn(&Record) -> u64| record.map_or(0, field);
+                let count = u64::from(record.map_or(0, |record| record.count));
+                let block = of(|record| record.block);
+                (
+                    of(|record| record.index),
+                    count,
+                    of(|record| record.sectors),
+                    block,
+                )
+                    .abi_encode()
+            }
+            _ => return None,
+        })
+    }
+
+    /// A record as the contract stores it.
+    fn slot(&self, slot: B256) -> U256 {
+        let mut found = self.records.iter();
+        let found =
+            found.find(|(root, _)| crate::anchors::record_slot(self.poster, **root) == slot);
+        found.map_or(U256::ZERO, |(_, record)| {
+            let mut bytes = [0; 32];
+            bytes[24..].copy_from_slice(&record.index.to_be_bytes());
+            bytes[20..24].copy_from_slice(&record.count.to_be_bytes());
+            bytes[12..20].copy_from_slice(&record.sectors.to_be_bytes());
+            bytes[4..12].copy_from_slice(&record.block.to_be_bytes());
+            U256::from_be_bytes(bytes)
+        })
     }
 
     /// Takes a transaction into the pool as nodes do: a replacement pays a tenth more.
@@ -198,12 +281,59 @@ impl Node for Model {
                 .any(|sent| sent.tx_hash() == &hash)
         };
         let block = inside.blocks.iter().position(is_in);
-        drop(inside);
         let found = block.map(|block| Receipt {
             block: u64::try_from(block).expect("few blocks"),
-            success: true,
+            success: !inside.blocks[block].reverted.contains(&hash),
         });
+        drop(inside);
         std::future::ready(self.heard("for a receipt").map(|()| found))
+    }
+}
+
+impl Contracts for Model {
+    fn chain_id(&self) -> impl Future<Output = Result<u64, NodeError>> + Send {
+        std::future::ready(self.heard("for the chain's number").map(|()| 31_337))
+    }
+
+    fn ask(
+        &self,
+        contract: Address,
+        call: Bytes,
+    ) -> impl Future<Output = Result<Bytes, NodeError>> + Send {
+        let question = "what a contract says";
+        let answer = self.0.borrow().answer(contract, &call);
+        let answer = answer.map(Bytes::from).ok_or_else(|| NodeError {
+            question,
+            reason: "no such contract".to_owned(),
+        });
+        std::future::ready(self.heard(question).and(answer))
+    }
+
+    fn certified(
+        &self,
+        contract: Address,
+        slot: B256,
+        _from: u64,
+    ) -> impl Future<Output = Result<Option<Certified>, NodeError>> + Send {
+        let inside = self.0.borrow();
+        let tip = u64::try_from(inside.blocks.len()).expect("few blocks") - 1;
+        let proof = EIP1186AccountProofResponse {
+            address: contract,
+            storage_proof: vec![EIP1186StorageProof {
+                key: slot.into(),
+                value: inside.slot(slot),
+                proof: Vec::new(),
+            }],
+            ..EIP1186AccountProofResponse::default()
+        };
+        let found = (!inside.uncertified).then(|| Certified {
+            block: tip,
+            header: Bytes::new(),
+            finality: Bytes::new(),
+            proof,
+        });
+        drop(inside);
+        std::future::ready(self.heard("for a certificate").map(|()| found))
     }
 }
 

@@ -10,7 +10,7 @@ use alloy_network::{
     primitives::{BlockResponse, HeaderResponse, ReceiptResponse},
 };
 use alloy_primitives::{Address, B256};
-use alloy_provider::Provider;
+use alloy_provider::{Provider, RootProvider};
 use alloy_rpc_types_eth::{Filter, Log};
 
 /// A block by number and hash.
@@ -90,6 +90,28 @@ pub trait Node {
 #[derive(Clone, Debug)]
 pub struct Rpc<P>(pub P);
 
+/// No URL of a chain's node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an http:// URL")]
+pub struct NoUrl;
+
+/// A node behind a URL.
+pub type Http = Rpc<RootProvider>;
+
+impl Http {
+    /// A node behind a URL. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`NoUrl`].
+    pub fn http(url: &str) -> Result<Self, NoUrl> {
+        if !url.starts_with("http://") {
+            return Err(NoUrl);
+        }
+        let url = url.parse().map_err(|_| NoUrl)?;
+        Ok(Rpc(RootProvider::new_http(url)))
+    }
+}
+
 impl<P: Provider<Ethereum>> Node for Rpc<P> {
     async fn finalized(&self) -> Result<BlockRef, NodeError> {
         let question = "for the final block";
@@ -161,7 +183,7 @@ async fn block_by(
     }))
 }
 
-fn failed<E: std::fmt::Display>(question: &'static str) -> impl FnOnce(E) -> NodeError {
+pub(crate) fn failed<E: std::fmt::Display>(question: &'static str) -> impl FnOnce(E) -> NodeError {
     move |error| NodeError {
         question,
         reason: error.to_string(),

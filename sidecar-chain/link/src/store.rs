@@ -18,6 +18,16 @@ pub enum StoreError {
     /// The store holds what this program did not write.
     #[error("the link's store is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
+    /// The store has lost what other values of it speak of.
+    #[error("the link's store is damaged: it has no {key}")]
+    Missing {
+        /// What is not there.
+        key: String,
+    },
+    /// A test lets it fail.
+    #[cfg(test)]
+    #[error("the test lets the store fail")]
+    Burnt,
 }
 
 /// The store.
@@ -25,6 +35,9 @@ pub enum StoreError {
 pub struct Store {
     database: Database,
     space: Keyspace,
+    /// Writes until it fails.
+    #[cfg(test)]
+    pub(crate) fuse: std::sync::Arc<std::sync::atomic::AtomicU64>,
 }
 
 impl Store {
@@ -35,7 +48,12 @@ impl Store {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         let database = Database::builder(folder).cache_size(CACHE).open()?;
         let space = database.keyspace("link", KeyspaceCreateOptions::default)?;
-        Ok(Store { database, space })
+        Ok(Store {
+            database,
+            space,
+            #[cfg(test)]
+            fuse: std::sync::Arc::new(u64::MAX.into()),
+        })
     }
 
     /// The value of a key, if it has one.
@@ -44,6 +62,18 @@ impl Store {
         value
             .map(|value| Ok(serde_json::from_slice(&value)?))
             .transpose()
+    }
+
+    /// The value of a key that must have one.
+    pub(crate) fn need<T: DeserializeOwned>(&self, key: &str) -> Result<T, StoreError> {
+        self.get(key)?.ok_or_else(|| StoreError::Missing {
+            key: key.to_owned(),
+        })
+    }
+
+    /// Whether a key has a value.
+    pub(crate) fn has(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.space.contains_key(key)?)
     }
 
     /// All values of keys that begin with `prefix`, in the keys' order.
@@ -56,19 +86,68 @@ impl Store {
 
     /// Removes a key.
     pub(crate) fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.burn()?;
         let sync = Some(PersistMode::SyncAll);
         let mut batch = self.database.batch().durability(sync);
         batch.remove(&self.space, key);
         Ok(batch.commit()?)
     }
 
-    /// Writes values, all or none, and waits until they are on the disk.
+    /// Writes values of one kind, all or none, and waits until they are on the disk.
     pub(crate) fn put<T: Serialize>(&self, values: &[(&str, &T)]) -> Result<(), StoreError> {
+        let mut pairs = Pairs::default();
+        for (key, value) in values {
+            pairs.add(key, value)?;
+        }
+        self.write(pairs)
+    }
+
+    /// Writes values of any kind, all or none, and waits until they are on the disk.
+    pub(crate) fn write(&self, pairs: Pairs) -> Result<(), StoreError> {
+        if pairs.0.is_empty() {
+            return Ok(());
+        }
+        self.burn()?;
         let sync = Some(PersistMode::SyncAll);
         let mut batch = self.database.batch().durability(sync);
-        for (key, value) in values {
-            batch.insert(&self.space, *key, serde_json::to_vec(value)?);
+        for (key, value) in pairs.0 {
+            batch.insert(&self.space, key, value);
         }
         Ok(batch.commit()?)
+    }
+
+    #[cfg(not(test))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "tests fail here"
+    )]
+    fn burn(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Fails at the write that the test has chosen, and at all after it.
+    #[cfg(test)]
+    fn burn(&self) -> Result<(), StoreError> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let left = self.fuse.load(Relaxed);
+        self.fuse.store(left.saturating_sub(1), Relaxed);
+        if left == 0 {
+            Err(StoreError::Burnt)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Values to be written together.
+#[derive(Default)]
+pub(crate) struct Pairs(Vec<(String, Vec<u8>)>);
+
+impl Pairs {
+    /// Adds a value.
+    pub(crate) fn add<T: Serialize>(&mut self, key: &str, value: &T) -> Result<(), StoreError> {
+        self.0.push((key.to_owned(), serde_json::to_vec(value)?));
+        Ok(())
     }
 }
