@@ -1,7 +1,8 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
+use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -57,6 +58,12 @@ pub struct Common {
 pub enum Verb {
     /// Run a node
     Node(NodeFlags),
+    /// Run a validator of the settlement chain
+    Chain(ChainArgs),
+    /// Run a whole network on this machine: validators, storage nodes, funded accounts
+    Devnet(DevnetArgs),
+    /// Make keys and a genesis file for validators at given addresses, of a development network
+    Genesis(GenesisArgs),
     /// Store files, directories, or stdin; run it again to resume
     Put(PutArgs),
     /// Fetch a blob or a range of it, verified
@@ -136,12 +143,111 @@ pub struct NodeFlags {
     /// Time for requests in flight to end at a stop [default: 20s]
     #[arg(long, value_name = "SPAN")]
     pub drain_time: Option<String>,
+    /// Settle what is stored on the chain behind this RPC; puts and gets never wait for it
+    #[arg(long, value_name = "URL")]
+    pub chain: Option<String>,
+    /// Key of the account that pays for it (Web3 Secret Storage); it sends nothing else
+    #[arg(long, value_name = "FILE")]
+    pub chain_key: Option<String>,
+    /// File with the key's password
+    #[arg(long, value_name = "FILE")]
+    pub chain_password_file: Option<String>,
     /// What to log: error, warn, info, debug, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// human or json [default: human]
     #[arg(long, value_name = "FORM")]
     pub log_format: Option<String>,
+}
+
+/// Arguments of `lode chain`.
+#[derive(Args, Debug)]
+pub struct ChainArgs {
+    /// Folder of the ledger and of consensus; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The file that the chain begins with
+    #[arg(long, value_name = "FILE")]
+    pub genesis: PathBuf,
+    /// The validator's keys
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Where it listens for other validators
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:30400")]
+    pub listen: SocketAddr,
+    /// Where the Ethereum JSON-RPC is served, HTTP and WebSocket
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8545")]
+    pub rpc: SocketAddr,
+    /// Web pages that may ask, by origin; * stands for all
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    pub origins: Vec<String>,
+    /// Who gets the fees of its blocks
+    #[arg(long, value_name = "ADDRESS", default_value_t = Address::ZERO)]
+    pub beneficiary: Address,
+    /// Milliseconds without a transaction after which there is a block all the same; the same for all
+    /// validators of a chain
+    #[arg(long, value_name = "MS", default_value_t = 2000,
+          value_parser = clap::value_parser!(u64).range(50..=60_000))]
+    pub heartbeat_ms: u64,
+    /// Blocks whose state is kept below the last one [default: all]
+    #[arg(long, value_name = "N")]
+    pub states: Option<u64>,
+    /// Development: accounts whose keys everybody knows, and helpers of test tools
+    #[arg(long)]
+    pub dev: bool,
+    /// What to log: error, warn, info, debug, or a filter
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "LODE_LOG")]
+    pub log: String,
+}
+
+/// Arguments of `lode devnet`.
+#[derive(Args, Debug)]
+pub struct DevnetArgs {
+    /// Validators
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub validators: u16,
+    /// Storage nodes
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub nodes: u16,
+    /// Folder that a later start continues from [default: one that is removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write what the banner says, as JSON, when all is ready
+    #[arg(long, value_name = "FILE")]
+    pub config_out: Option<PathBuf>,
+    /// The chain's number, of a new network
+    #[arg(long, value_name = "N", default_value_t = 31_337)]
+    pub chain_id: u64,
+    /// Port of the first validator's RPC, of a new network
+    #[arg(long, value_name = "PORT", default_value_t = 8545)]
+    pub port: u16,
+}
+
+/// Arguments of `lode genesis`.
+#[derive(Args, Debug)]
+pub struct GenesisArgs {
+    /// Folder for genesis.json and validators/N/key.json; made if it does not exist
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Where validators listen for each other: the first is validator 0
+    #[arg(long, value_name = "ADDR:PORT", value_delimiter = ',', required = true)]
+    pub peers: Vec<SocketAddr>,
+    /// The chain's number
+    #[arg(long, value_name = "N", default_value_t = 31_337)]
+    pub chain_id: u64,
+    /// Ether of each development account, whose keys everybody knows
+    #[arg(long, value_name = "ETHER", default_value_t = 10_000)]
+    pub balance: u64,
+    /// Blocks after which members may change and keys are shared anew
+    #[arg(long, value_name = "N", default_value_t = 1 << 16,
+          value_parser = clap::value_parser!(u64).range(16..))]
+    pub blocks_per_epoch: u64,
+    /// Keys of as many validators more, which are in no committee before the stake registry has them
+    #[arg(long, value_name = "N", default_value_t = 0,
+          value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub spare: u16,
 }
 
 /// Arguments of `lode put`.
@@ -153,6 +259,21 @@ pub struct PutArgs {
     /// First epoch in which the blobs may be gone, from 1; without it they stay until deleted
     #[arg(long, value_name = "EPOCH", value_parser = clap::value_parser!(u32).range(1..))]
     pub expiry: Option<u32>,
+    /// What to wait for: receipt (the bytes are durable), anchored (the chain has them), final (and
+    /// anybody can check it) [default: final if the node settles, and no failure if it takes long]
+    #[arg(long, value_name = "STEP")]
+    pub wait: Option<Step>,
+}
+
+/// How far a blob that was put has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Step {
+    /// Durable.
+    Receipt,
+    /// In an anchor that a block has settled.
+    Anchored,
+    /// And there is a certificate of it.
+    Final,
 }
 
 /// Arguments of `lode get`.
@@ -208,6 +329,9 @@ pub struct ProveArgs {
     /// Leave the chunk's bytes out
     #[arg(long)]
     pub no_data: bool,
+    /// Go on from the blob's root to the chain: anchor, state, header, certificate
+    #[arg(long)]
+    pub whole: bool,
 }
 
 /// Arguments of `lode verify`.
@@ -219,6 +343,9 @@ pub struct VerifyArgs {
     /// The proofs must be about this blob
     #[arg(long)]
     pub root: Option<String>,
+    /// The chain's genesis file: all that is trusted of a proof that goes up to the chain
+    #[arg(long, value_name = "FILE")]
+    pub genesis: Option<PathBuf>,
 }
 
 /// Arguments of `lode scrub`.
@@ -285,6 +412,9 @@ impl NodeFlags {
             ("idle_time", &self.idle_time),
             ("progress_time", &self.progress_time),
             ("drain_time", &self.drain_time),
+            ("chain", &self.chain),
+            ("chain_key", &self.chain_key),
+            ("chain_password_file", &self.chain_password_file),
             ("log", &self.log),
             ("log_format", &self.log_format),
         ];

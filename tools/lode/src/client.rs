@@ -4,7 +4,7 @@ use std::{io::Read, net::IpAddr, path::Path, time::Duration};
 
 use lode_edge::{
     ProblemBody,
-    schema::{Blob, EpochState, Scrubbed, UploadState, UploadWish},
+    schema::{AnchorState, Blob, EpochState, Scrubbed, UploadState, UploadWish},
 };
 use lode_proofs::{BlobId, Hash32, ProofFile};
 use serde::de::DeserializeOwned;
@@ -21,6 +21,9 @@ use crate::{
 
 /// Longest answer that is no blob, in bytes; a proof with its chunk is the longest.
 const ANSWER_LEN_LIMIT: u64 = 1 << 20;
+
+/// What a node without a chain answers to who asks for anchors.
+const NO_CHAIN: &str = lode_edge::problem::NO_CHAIN.name;
 
 /// Time to open a connection.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -268,6 +271,28 @@ impl Client {
             ));
         }
         Ok(body)
+    }
+
+    /// How far the settlement of a blob is; none if the node settles on no chain.
+    pub fn anchor(&self, root: Hash32) -> Outcome<Option<AnchorState>> {
+        let path = format!("/v1/blobs/{root}/anchor");
+        match self.send(self.agent.get(self.url(&path))) {
+            Ok(answer) => self.json(answer).map(Some),
+            Err(failure) if failure.code == NO_CHAIN => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// What shows that a blob is settled: bytes that nobody has checked.
+    pub fn evidence(&self, root: Hash32) -> Outcome<Vec<u8>> {
+        let path = format!("/v1/blobs/{root}/anchor?format=binary");
+        let mut answer = self.send(self.agent.get(self.url(&path)))?;
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(ANSWER_LEN_LIMIT)
+            .read_to_vec();
+        body.map_err(|error| self.lost(error))
     }
 
     /// Deletes a blob.

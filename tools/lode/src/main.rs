@@ -1,18 +1,25 @@
 //! The `lode` command.
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
-//! (or offline; `trust` says whom it believes), `node` is the other end, `demo` shows both,
-//! `failure` and `output` tell how it went. `roots` computes roots on all cores.
+//! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
+//! `demo` and `devnet` show them together,
+//! `failure` and `output` tell how it went. `settled` is the way from a chunk up to the chain, `roots`
+//! computes roots on all cores.
 
 mod args;
+mod chain;
 mod client;
 mod demo;
+mod devnet;
 mod failure;
+mod journal;
 mod node;
 mod noise;
 mod output;
 mod roots;
 mod settings;
+mod settled;
+mod signals;
 mod trust;
 mod units;
 mod verbs;
@@ -31,6 +38,7 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    signals::follow_parent();
     let output = Output {
         json: cli.common.json,
         quiet: cli.common.quiet,
@@ -45,6 +53,9 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
     };
     match &cli.verb {
         Verb::Node(_) => node::run(&settings(cli)?, output),
+        Verb::Chain(args) => chain::run(args, output),
+        Verb::Devnet(args) => devnet::run(args, output),
+        Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),
         Verb::Get(args) => verbs::get::run(args, &client()?, output),
         Verb::Stat(args) => verbs::stat::run(args, &client()?, output),

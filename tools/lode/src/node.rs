@@ -4,11 +4,13 @@
 //!   main thread: preflight, lock, launch, then waits for the executors
 //!   executors:   store and shards' routes                (one thread per core)
 //!   desk thread: tokio; signals, health, metrics, other routes
+//!   settle:      tokio; anchors what is stored, if a chain was named
 //! ```
 
 mod door;
-mod journal;
+mod feed;
 mod program;
+mod settle;
 
 use std::{
     io::{self, Write},
@@ -24,7 +26,7 @@ use std::{
     time::Instant,
 };
 
-use lode_edge::{Desk, Edge};
+use lode_edge::{Desk, Edge, settlement};
 use lode_engine::mesh::Mesh;
 use lode_world::{Preflight, launch, preflight};
 use serde_json::json;
@@ -32,6 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     failure::{Failure, Outcome},
+    journal,
     output::Output,
     settings::Settings,
 };
@@ -55,6 +58,15 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         tracing::warn!(cure = warning.cure, "{}", warning.what);
     }
     let (edge, desk) = Edge::new(settings.limits(executors), usize::from(executors));
+    let (source, desk) = match &settings.chain {
+        Some(chain) => {
+            let (source, feed) = feed::channel();
+            let (asker, asked) = settlement::questions();
+            settle::start(chain, &dir, feed, asked)?;
+            (Some(source), desk.with_settlement(asker))
+        }
+        None => (None, desk),
+    };
     let _desk = start_desk(edge.clone(), desk)?;
     let (sender, news) = channel();
     let program = NodeProgram {
@@ -62,6 +74,7 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         options: settings.store(dir.clone(), executors),
         mesh: Mesh::new(usize::from(executors)),
         listen: settings.listen,
+        source,
         news: sender.clone(),
     };
     let running = launch(&found, program).map_err(|error| {

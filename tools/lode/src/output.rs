@@ -76,6 +76,20 @@ impl Output {
     }
 }
 
+impl Output {
+    /// A sign that something goes on, without a measure. Invisible unless somebody watches.
+    pub fn spinner(self, what: &'static str) -> ProgressBar {
+        if !self.is_watched() {
+            return ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
+        ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+            .with_style(style)
+            .with_message(what)
+    }
+}
+
 /// The exit code of a batch: the one failure's own, or 1 when several things happened.
 pub fn batch_exit(failures: &[Failure], total: usize) -> ExitCode {
     match failures {

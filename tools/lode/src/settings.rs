@@ -68,6 +68,9 @@ pub const KEYS: &[Key] = &[
     key("idle_time", "60s", "a span, as 60s"),
     key("progress_time", "30s", "a span, as 30s"),
     key("drain_time", "20s", "a span, as 20s"),
+    key("chain", "", "the http:// URL of a chain's RPC"),
+    key("chain_key", "", "a key file (Web3 Secret Storage)"),
+    key("chain_password_file", "", "a file with the key's password"),
     key("log", "info", "error, warn, info, debug, or a filter"),
     key("log_format", "human", "human or json"),
 ];
@@ -117,6 +120,8 @@ pub struct Settings {
     pub progress_time: Duration,
     /// Time to drain at a stop.
     pub drain_time: Duration,
+    /// Where the node settles, if it does.
+    pub chain: Option<ChainSettings>,
     /// What is logged.
     pub log: String,
     /// Logs in JSON.
@@ -209,6 +214,7 @@ impl Settings {
             idle_time: texts.parse("idle_time", parse_span)?,
             progress_time: texts.parse("progress_time", parse_span)?,
             drain_time: texts.parse("drain_time", parse_span)?,
+            chain: chain(texts)?,
             log: texts.text("log").to_owned(),
             log_json: texts.parse("log_format", |text| match text {
                 "human" => Some(false),
@@ -243,6 +249,42 @@ impl Settings {
             blob_len: self.max_blob,
             ..Limits::default()
         }
+    }
+}
+
+/// The chain that a node settles on, and with which account. The key is never a setting itself:
+/// every process of the machine could read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainSettings {
+    /// URL of the RPC.
+    pub url: String,
+    /// The account's key, encrypted.
+    pub key: PathBuf,
+    /// The password, in a file.
+    pub password_file: PathBuf,
+}
+
+/// The three settings of the chain: all of them, or none.
+fn chain(texts: &Texts) -> Outcome<Option<ChainSettings>> {
+    let names = ["chain", "chain_key", "chain_password_file"];
+    let [url, key, password_file] = names.map(|name| texts.text(name));
+    let missing = names.iter().find(|name| texts.text(name).is_empty());
+    match missing {
+        _ if [url, key, password_file].iter().all(|text| text.is_empty()) => Ok(None),
+        Some(missing) => {
+            let what = format!(
+                "a node that settles needs {}, and {missing} is not set",
+                names.join(", ")
+            );
+            Err(Failure::usage(what, "set all three of them, or none"))
+        }
+        None => Ok(Some(ChainSettings {
+            url: texts.parse("chain", |text| {
+                text.starts_with("http://").then(|| text.to_owned())
+            })?,
+            key: PathBuf::from(key),
+            password_file: PathBuf::from(password_file),
+        })),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod epoch;
+pub mod genesis;
 pub mod get;
 pub mod part;
 pub mod prove;
@@ -13,3 +14,4 @@ pub mod show;
 pub mod stat;
 pub mod upload;
 pub mod verify;
+pub mod wait;

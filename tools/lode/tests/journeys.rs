@@ -7,6 +7,8 @@ mod house;
 
 #[path = "journeys/abuse.rs"]
 mod abuse;
+#[path = "journeys/chain.rs"]
+mod chain;
 #[path = "journeys/command.rs"]
 mod command;
 #[path = "journeys/http.rs"]

@@ -9,6 +9,7 @@ use lode_engine::{
 };
 use lode_world::{Net, Program};
 
+use super::feed::Source;
 use crate::failure::Failure;
 
 /// What an executor tells the main thread.
@@ -32,6 +33,8 @@ pub struct NodeProgram {
     pub mesh: Mesh,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the thread that settles asks for what is new.
+    pub source: Option<Source>,
     /// To the main thread.
     pub news: Sender<News>,
 }
@@ -43,6 +46,7 @@ impl Program for NodeProgram {
             options,
             mesh,
             listen,
+            source,
             news,
         } = self;
         let tell = |item| {
@@ -59,6 +63,9 @@ impl Program for NodeProgram {
                 return;
             }
         };
+        if let Some(source) = source.filter(|_| index == 0) {
+            source.answer(&world, store.clone());
+        }
         let ready = |address| tell(News::Listening(address));
         if let Err(error) = edge.serve(world, store, listen, index, ready).await {
             tell(News::Failed(super::door::cannot_listen(listen, &error)));

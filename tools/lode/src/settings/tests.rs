@@ -37,6 +37,9 @@ fn other_value(key: &str) -> &'static str {
         "backend" => "posix",
         "verify" => "hash",
         "segment" | "ingest_memory" | "scrub_rate" | "max_blob" => "3MiB",
+        "chain" => "http://chain:1",
+        "chain_key" => "/key.json",
+        "chain_password_file" => "/password",
         "log" => "debug",
         "log_format" => "json",
         key if key.ends_with("_time") => "3s",
@@ -55,10 +58,28 @@ fn every_flag_reaches_its_field() {
             panic!("parsed as another verb")
         };
         let given = [cli.common.given(), flags.given()].concat();
-        let settings = Settings::read(&[], &[], &given).unwrap();
+        // The chain's settings go together.
+        let rest: Vec<(&str, &str)> = match key.name.starts_with("chain") {
+            true => ["chain", "chain_key", "chain_password_file"]
+                .map(|name| (name, other_value(name)))
+                .into(),
+            false => Vec::new(),
+        };
+        let rest = rest.into_iter().filter(|(name, _)| *name != key.name);
+        let rest: Vec<(String, String)> = rest
+            .map(|(name, value)| (format!("LODE_{}", name.to_uppercase()), value.to_owned()))
+            .collect();
+        let settings = Settings::read(&[], &rest, &given).unwrap();
         let want = (other_value(key.name).to_owned(), format!("flag {flag}"));
         assert_eq!(shown(&settings, key.name), want);
-        for other in KEYS.iter().filter(|other| other.name != key.name) {
+        let given = |name: &str| {
+            rest.iter()
+                .any(|(var, _)| *var == format!("LODE_{}", name.to_uppercase()))
+        };
+        for other in KEYS
+            .iter()
+            .filter(|other| other.name != key.name && !given(other.name))
+        {
             assert_eq!(
                 shown(&settings, other.name).1,
                 "default",
@@ -112,6 +133,10 @@ fn fields() {
         (Some(3), 3, 3)
     );
     assert_eq!(all.backend, Some(Backend::Posix));
+    let chain = all.chain.as_ref().unwrap();
+    assert_eq!(chain.url, "http://chain:1");
+    assert_eq!(chain.key, PathBuf::from("/key.json"));
+    assert_eq!(chain.password_file, PathBuf::from("/password"));
     let sizes = [all.segment, all.ingest_memory, all.scrub_rate, all.max_blob];
     assert_eq!(sizes, [3 << 20; 4]);
     let spans = [

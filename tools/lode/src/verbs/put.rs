@@ -1,4 +1,5 @@
-//! `lode put`: files, directories and stdin. One bad file never stops the others.
+//! `lode put`: files, directories and stdin. One bad file never stops the others. When all receipts are
+//! printed it waits for the chain, if the node has one.
 
 use std::{
     fs::{self, File},
@@ -8,25 +9,32 @@ use std::{
 };
 
 use lode_edge::schema::Blob;
+use lode_proofs::Hash32;
 use serde_json::{Value, json};
 
 use crate::{
-    args::PutArgs,
+    args::{PutArgs, Step},
     client::{Client, parse_root},
-    failure::{Failure, Outcome},
+    failure::{Exit, Failure, Outcome},
     output::{Output, batch_exit},
     roots::{self, StreamRoot},
     units,
-    verbs::upload::{Upload, Uploaded},
+    verbs::{
+        upload::{Upload, Uploaded},
+        wait::{self, Waited},
+    },
 };
 
 /// Puts everything and prints one line per blob.
 pub fn run(args: &PutArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
     let mut batch = Batch {
         output,
+        roots: Vec::new(),
         done: Vec::new(),
         failed: Vec::new(),
         failures: Vec::new(),
+        short: None,
+        notice: None,
     };
     for path in &args.paths {
         if path == Path::new("-") {
@@ -43,15 +51,21 @@ pub fn run(args: &PutArgs, client: &Client, output: Output) -> Outcome<ExitCode>
             }
         }
     }
+    let waited = wait::run(client, &batch.roots, args.wait, output);
+    batch.settled(args.wait, waited);
     batch.finish()
 }
 
 /// What happened so far.
 struct Batch {
     output: Output,
+    roots: Vec<Hash32>,
     done: Vec<Value>,
     failed: Vec<Value>,
     failures: Vec<Failure>,
+    /// Why not all of it is settled as far as was asked, or would have been.
+    short: Option<Failure>,
+    notice: Option<String>,
 }
 
 impl Batch {
@@ -84,6 +98,8 @@ impl Batch {
                         .is_err();
                 }
                 self.done.push(entry);
+                // The root is ours, and the upload has compared it.
+                self.roots.extend(blob.root.parse::<Hash32>());
             }
             Err(failure) => {
                 let mut failure = failure;
@@ -98,16 +114,56 @@ impl Batch {
         }
     }
 
+    /// Tells what the chain has of it. That it is slow or away is a failure only for who asked for
+    /// more than receipts.
+    fn settled(&mut self, asked: Option<Step>, waited: Outcome<Waited>) {
+        let waited = waited.unwrap_or_else(|failure| Waited {
+            short: Some(failure),
+            ..Waited::default()
+        });
+        for (entry, state) in self.done.iter_mut().zip(&waited.states) {
+            entry["anchor"] = json!(state);
+        }
+        if !self.output.quiet && !self.output.json {
+            for line in wait::lines(&waited.states) {
+                let _closed = self.output.data(&Value::Null, "", &line).is_err();
+            }
+        }
+        match (asked, waited.short) {
+            (Some(_), Some(failure)) => {
+                if !self.output.json {
+                    self.output.failure(&failure);
+                }
+                self.short = Some(failure);
+            }
+            (None, Some(failure)) if failure.exit != Exit::NotFound => {
+                self.output
+                    .note(&format!("note: {}\n  next  {}", failure.what, failure.next));
+                self.notice = Some(failure.what);
+            }
+            _ => {}
+        }
+    }
+
     fn finish(self) -> Outcome<ExitCode> {
         let total = self.done.len() + self.failed.len();
         if self.output.json {
-            let all = json!({ "files": self.done, "failed": self.failed });
+            let mut all = json!({ "files": self.done, "failed": self.failed });
+            if let Some(notice) = &self.notice {
+                all["notice"] = json!(notice);
+            }
+            if let Some(short) = &self.short {
+                all["unsettled"] = short.to_json();
+            }
             self.output.data(&all, "", "")?;
         } else if total > 1 {
             let words = format!("{} of {total} stored", self.done.len());
             self.output.note(&words);
         }
-        Ok(batch_exit(&self.failures, total))
+        match self.short {
+            Some(short) if self.failures.is_empty() => Ok(short.exit.into()),
+            _ => Ok(batch_exit(&self.failures, total)),
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     failure::{Exit, Failure, Outcome},
     output::Output,
     units,
+    verbs::wait,
 };
 
 /// Prints what the node knows.
@@ -31,16 +32,24 @@ fn blob(root: &str, client: &Client, output: Output) -> Outcome<()> {
         }
         found => found?,
     };
-    let json = json!({
+    let mut json = json!({
         "root": root.to_string(), "size": size, "chunks": chunks(size), "expiry": expiry,
         "stored": true,
     });
-    let long = format!(
+    let mut long = format!(
         "{root}  {} B  {} chunks  {}",
         units::grouped(size),
         chunks(size),
         units::until(expiry)
     );
+    // That the chain is away, or that there is none, says nothing against the blob.
+    if let Ok(Some(state)) = client.anchor(root) {
+        let lines = wait::lines(std::slice::from_ref(&state));
+        let pending = || vec!["in no anchor yet".to_owned()];
+        let lines = if lines.is_empty() { pending() } else { lines };
+        long = format!("{long}\n{}", lines.join("\n"));
+        json["anchor"] = json!(state);
+    }
     output.data(&json, &size.to_string(), &long)
 }
 

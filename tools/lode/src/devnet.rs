@@ -1,0 +1,150 @@
+//! `lode devnet`: validators and storage nodes on this machine, each a process of its own.
+//!
+//! All parts end with this program, however it ends. A part that ends by itself ends the network
+//! with a failure that shows its log.
+
+mod banner;
+mod child;
+mod plan;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    args::DevnetArgs,
+    failure::{Failure, Outcome},
+    output::Output,
+    signals,
+};
+use child::Child;
+use plan::Plan;
+
+pub use plan::{Deal, deal, signers, validator};
+
+/// How often parts are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs a network until it is told to stop.
+pub fn run(args: &DevnetArgs, output: Output) -> Outcome<ExitCode> {
+    let stop = signals::watch()?;
+    let (dir, _temporary) = folder(args)?;
+    let plan = plan::open(&dir, args)?;
+    let children = start(&dir, &plan)?;
+    let accounts = plan::accounts()?;
+    let config = banner::config(&plan, &accounts);
+    if let Some(file) = &args.config_out {
+        let failed = |error| Failure::file(file.display(), &error);
+        // Whole or not at all: programs wait for it.
+        let fresh = file.with_extension("new");
+        fs::write(&fresh, format!("{config:#}\n")).map_err(failed)?;
+        fs::rename(&fresh, file).map_err(failed)?;
+    }
+    let rpc = config["chain"]["rpc"].as_str().unwrap_or_default();
+    output.data(&config, rpc, &banner::text(&plan, &accounts, &dir))?;
+    watch(children, &stop)
+}
+
+/// The folder that was named, or one that goes with this program.
+fn folder(args: &DevnetArgs) -> Outcome<(PathBuf, Option<tempfile::TempDir>)> {
+    let failed = |error| Failure::file("the network's folder", &error);
+    match &args.state {
+        Some(dir) => {
+            fs::create_dir_all(dir).map_err(failed)?;
+            let dir = dir.canonicalize().map_err(failed)?;
+            Ok((dir, None))
+        }
+        None => {
+            let dir = tempfile::tempdir().map_err(failed)?;
+            Ok((dir.path().to_owned(), Some(dir)))
+        }
+    }
+}
+
+/// All parts at once; then waits for each.
+fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let genesis = text(&dir.join("genesis.json"));
+    let mut starting = Vec::new();
+    for (number, (peer, rpc)) in plan.peers.iter().zip(&plan.rpc).enumerate() {
+        let folder = plan::validator(dir, number);
+        let (data, key) = (text(&folder), text(&folder.join("key.json")));
+        let (peer, rpc) = (peer.to_string(), rpc.to_string());
+        let beneficiary = plan::beneficiary(number)?.to_string();
+        let args = [
+            "chain",
+            "--dir",
+            &data,
+            "--genesis",
+            &genesis,
+            "--key",
+            &key,
+            "--listen",
+            &peer,
+            "--rpc",
+            &rpc,
+            "--beneficiary",
+            &beneficiary,
+            "--dev",
+        ];
+        starting.push(child::start(
+            &format!("validator {number}"),
+            &folder,
+            &args,
+        )?);
+    }
+    for (number, node) in plan.nodes.iter().enumerate() {
+        let folder = dir.join("nodes").join(number.to_string());
+        let (data, node) = (text(&folder.join("data")), node.to_string());
+        let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
+        let chain = chain.unwrap_or_default();
+        let (key, password) = (
+            text(&folder.join(plan::KEY)),
+            text(&folder.join(plan::PASSWORD)),
+        );
+        let args = [
+            "node",
+            "--dir",
+            &data,
+            "--listen",
+            &node,
+            "--shards",
+            "1",
+            "--chain",
+            &chain,
+            "--chain-key",
+            &key,
+            "--chain-password-file",
+            &password,
+        ];
+        starting.push(child::start(&format!("node {number}"), &folder, &args)?);
+    }
+    starting.into_iter().map(child::Starting::ready).collect()
+}
+
+/// Until a signal, or until a part ends.
+fn watch(mut children: Vec<Child>, stop: &Arc<AtomicBool>) -> Outcome<ExitCode> {
+    let mut failed = None;
+    while !stop.load(Relaxed) && failed.is_none() {
+        failed = children
+            .iter_mut()
+            .find_map(|child| child.ended().map(|_| child.silent()));
+        thread::sleep(LOOK_EVERY);
+    }
+    for child in &children {
+        child.ask_to_stop();
+    }
+    for child in children {
+        tracing::debug!(name = child.name(), "waiting for its end");
+        child.join();
+    }
+    failed.map_or(Ok(ExitCode::SUCCESS), Err)
+}
