@@ -1,5 +1,5 @@
-//! A mount namespace of our own: what is mounted in it is seen by nobody else, and ends with the
-//! last of our processes, even after SIGKILL.
+//! A mount namespace of our own, and a network of our own where one is asked for: what is mounted or
+//! linked in it is seen by nobody else, and ends with the last of our processes, even after SIGKILL.
 
 use std::{
     os::unix::process::CommandExt,
@@ -20,23 +20,42 @@ pub enum Mounter {
     Namespace,
 }
 
+/// What shall be apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apart {
+    /// Mounts of images, as root.
+    Images,
+    /// Mounts of what needs no root.
+    Memory,
+    /// The network too, as root.
+    Network,
+}
+
 /// Starts this program again in a namespace of its own, or says that it is there already. A user
-/// who is not root gets a user namespace too, if `unprivileged` will do.
+/// who is not root gets a user namespace too, if that will do.
 ///
 /// # Errors
 /// [`Failure::Skipped`] where the machine does not allow it.
-pub fn go(unprivileged: bool) -> Result<Mounter, Failure> {
+pub fn go(what: Apart) -> Result<Mounter, Failure> {
     match std::env::var(MARK).as_deref() {
         Ok("root") => return Ok(Mounter::Root),
         Ok("namespace") => return Ok(Mounter::Namespace),
         _ => {}
     }
     let root = rustix::process::geteuid().is_root();
-    if !root && !unprivileged {
-        let why = "it mounts an ext4 image, and that needs root: run it under sudo";
-        return Err(Failure::Skipped(why.to_owned()));
+    let needs = match what {
+        Apart::Images => Some("it mounts an ext4 image"),
+        Apart::Network => Some("it makes network namespaces"),
+        Apart::Memory => None,
+    };
+    if let Some(needs) = needs.filter(|_| !root) {
+        let why = format!("{needs}, and that needs root: run it under sudo");
+        return Err(Failure::Skipped(why));
     }
     let mut flags = vec!["--mount", "--propagation", "private"];
+    if what == Apart::Network {
+        flags.push("--net");
+    }
     if !root {
         flags.extend(["--user", "--map-root-user"]);
     }
@@ -46,7 +65,7 @@ pub fn go(unprivileged: bool) -> Result<Mounter, Failure> {
         .stderr(Stdio::null())
         .status();
     if !tried.is_ok_and(|status| status.success()) {
-        let why = "no mount namespace to be had here (unshare of util-linux failed)";
+        let why = "no namespace to be had here (unshare of util-linux failed)";
         return Err(Failure::Skipped(why.to_owned()));
     }
     let program = std::env::current_exe().map_err(Failure::machine("finding this program"))?;

@@ -43,6 +43,28 @@ pub enum Verb {
         #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(80..))]
         size: u64,
     },
+    /// SIGKILL of validators of the settlement chain under load, restart on the same folders
+    Chain {
+        /// How many kills of each network
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        cycles: u32,
+        /// Validators of each network
+        #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 4],
+              value_parser = clap::value_parser!(u16).range(1..=16))]
+        validators: Vec<u16>,
+    },
+    /// Four validators in network namespaces: split, healed, never two histories (root only)
+    ChainPartition {
+        /// How many splits of each kind
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
+    /// A validator joins and another leaves under load, and old light clients still verify
+    ChainEpochs {
+        /// Blocks of an epoch
+        #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(16..))]
+        blocks: u64,
+    },
     /// Runs a command that dies with its parent
     #[command(hide = true)]
     Guarded {

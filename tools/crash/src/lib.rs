@@ -11,13 +11,15 @@
 //! - [`client`], [`load`]: requests, and threads that make them until the node goes away;
 //! - [`check`](mod@check): the ledger against a node;
 //! - [`node`], [`guarded`], [`apart`], [`image`]: processes, their limits, and filesystems;
-//! - [`kill`], [`power`], [`full`]: the proofs.
+//! - [`kill`], [`power`], [`full`]: the proofs;
+//! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays.
 //!
 //! Promises: no mount and no loop device outlives the command, however it ends (they live in a
 //! mount namespace of its own); no other mount is touched; every node dies with its parent.
 
 pub mod apart;
 pub mod args;
+pub mod chain;
 pub mod check;
 pub mod client;
 pub mod failure;

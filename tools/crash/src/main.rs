@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use crash::{
-    apart::{self, Mounter},
+    apart::{self, Apart, Mounter},
     args::{Cli, Verb},
+    chain,
     failure::{Failure, Outcome},
     full, guarded,
     kill::{self, Report},
@@ -42,17 +43,24 @@ fn run(cli: &Cli) -> Outcome<Report> {
             without_ring,
             command,
         } => return Err(guarded::become_command(command, *without_ring)),
-        Verb::Power { .. } => apart::go(false)?,
-        Verb::Full { .. } => apart::go(true)?,
-        Verb::Kill { .. } | Verb::Seccomp { .. } => Mounter::Root,
+        Verb::Power { .. } => apart::go(Apart::Images)?,
+        Verb::Full { .. } => apart::go(Apart::Memory)?,
+        Verb::ChainPartition { .. } => apart::go(Apart::Network)?,
+        Verb::Kill { .. }
+        | Verb::Seccomp { .. }
+        | Verb::Chain { .. }
+        | Verb::ChainEpochs { .. } => Mounter::Root,
     };
     let crash = std::env::current_exe().map_err(Failure::machine("finding this program"))?;
     let mut setup = Setup::new(&cli.common, crash)?;
-    let outcome = match cli.verb {
-        Verb::Kill { cycles } => kill::run(&setup, cycles),
-        Verb::Seccomp { cycles } => kill::run_without_ring(&mut setup, cycles),
-        Verb::Power { rounds } => power::run(&setup, rounds),
-        Verb::Full { size } => full::run(&setup, size << 20, mounter),
+    let outcome = match &cli.verb {
+        Verb::Chain { cycles, validators } => chain::kill::run(&setup, *cycles, validators),
+        Verb::ChainEpochs { blocks } => chain::epochs::run(&setup, *blocks),
+        Verb::ChainPartition { rounds } => chain::partition::run(&setup, *rounds),
+        Verb::Kill { cycles } => kill::run(&setup, *cycles),
+        Verb::Seccomp { cycles } => kill::run_without_ring(&mut setup, *cycles),
+        Verb::Power { rounds } => power::run(&setup, *rounds),
+        Verb::Full { size } => full::run(&setup, *size << 20, mounter),
         Verb::Guarded { .. } => Err(Failure::Method("not a proof".to_owned())),
     };
     setup.end(outcome)

@@ -46,7 +46,7 @@ impl Node {
             backend: String::new(),
             ready: Duration::ZERO,
         };
-        let line = node.first_line()?;
+        let line = first_line(&mut node.child)?;
         let ready: Value = serde_json::from_str(&line)
             .map_err(|_| Failure::Node(format!("did not start:\n{}", log_end(setup))))?;
         let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
@@ -65,25 +65,6 @@ impl Node {
         };
         std::thread::sleep(span);
         node.kill()
-    }
-
-    /// The first line on stdout; empty if the node ended without one.
-    fn first_line(&mut self) -> Outcome<String> {
-        let stdout = self.child.stdout.take();
-        let stdout = stdout.ok_or_else(|| Failure::Node("has no stdout".to_owned()))?;
-        let (sender, line) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            let read = BufReader::new(stdout).read_line(&mut text);
-            sender.send(read.map(|_| text)).is_ok()
-        });
-        match line.recv_timeout(READY_TIME) {
-            Ok(read) => read.map_err(Failure::machine("reading the ready line")),
-            Err(_) => Err(Failure::Node(format!(
-                "was not ready after {} s",
-                READY_TIME.as_secs()
-            ))),
-        }
     }
 
     /// A client of it.
@@ -108,6 +89,25 @@ impl Drop for Node {
         // Already gone after `kill`.
         let _gone = self.child.kill().is_err();
         let _gone = self.child.wait().is_err();
+    }
+}
+
+/// The first line on stdout; empty if the process ended without one.
+pub fn first_line(child: &mut Child) -> Outcome<String> {
+    let stdout = child.stdout.take();
+    let stdout = stdout.ok_or_else(|| Failure::Node("has no stdout".to_owned()))?;
+    let (sender, line) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = BufReader::new(stdout).read_line(&mut text);
+        sender.send(read.map(|_| text)).is_ok()
+    });
+    match line.recv_timeout(READY_TIME) {
+        Ok(read) => read.map_err(Failure::machine("reading the ready line")),
+        Err(_) => Err(Failure::Node(format!(
+            "was not ready after {} s",
+            READY_TIME.as_secs()
+        ))),
     }
 }
 
@@ -136,15 +136,28 @@ pub fn log_path(setup: &Setup) -> PathBuf {
 }
 
 fn spawn(setup: &Setup, dir: &Path, backend: &str) -> Outcome<Child> {
-    let config = setup.dir().join("empty.toml");
-    std::fs::write(&config, "").map_err(Failure::machine(config.display().to_string()))?;
     let log = File::options()
         .append(true)
         .create(true)
         .open(log_path(setup));
     let log = log.map_err(Failure::machine("the node's log"))?;
     let mut command = Command::new(&setup.crash);
-    // Settings of this machine stay out of it.
+    guard(setup, &mut command)?;
+    command.arg("node").arg("--dir").arg(dir);
+    command.args(["--listen", "127.0.0.1:0", "--json", "--backend", backend]);
+    command.args(["--segment", SEGMENT, "--shards", "2"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log);
+    command.spawn().map_err(Failure::machine("starting a node"))
+}
+
+/// Completes a command that begins with this program: it becomes `lode`, without the settings of
+/// this machine, and dies with its parent.
+pub fn guard(setup: &Setup, command: &mut Command) -> Outcome<()> {
+    let config = setup.dir().join("empty.toml");
+    std::fs::write(&config, "").map_err(Failure::machine(config.display().to_string()))?;
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LODE_") {
             command.env_remove(name);
@@ -154,15 +167,9 @@ fn spawn(setup: &Setup, dir: &Path, backend: &str) -> Outcome<Child> {
     if setup.without_ring {
         command.arg("--without-ring");
     }
-    command.arg("--").arg(&setup.lode).arg("node");
-    command.arg("--dir").arg(dir).arg("--config").arg(config);
-    command.args(["--listen", "127.0.0.1:0", "--json", "--backend", backend]);
-    command.args(["--segment", SEGMENT, "--shards", "2"]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log);
-    command.spawn().map_err(Failure::machine("starting a node"))
+    command.arg("--").arg(&setup.lode);
+    command.arg("--config").arg(config);
+    Ok(())
 }
 
 fn log_end(setup: &Setup) -> String {

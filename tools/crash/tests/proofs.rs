@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::Value;
 
 /// Runs the command; its result, or `None` if it was skipped.
-fn crash(args: &[&str]) -> Option<Value> {
+fn run(args: &[&str]) -> Option<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_crash"))
         .args(args)
         .arg("--json")
@@ -22,6 +25,12 @@ fn crash(args: &[&str]) -> Option<Value> {
         eprintln!("{args:?} skipped: {why}");
         return None;
     }
+    Some(result)
+}
+
+/// The same of a proof on a store, which must have had something to prove.
+fn crash(args: &[&str]) -> Option<Value> {
+    let result = run(args)?;
     assert_eq!(result["lost"], 0);
     assert!(result["acked_ops"].as_u64().unwrap() > 0, "{result}");
     assert!(result["checked"]["blobs"].as_u64().unwrap() > 0, "{result}");
@@ -58,5 +67,46 @@ fn full() {
             let refused = result["acked"]["refused_full"].as_u64().unwrap();
             assert!(refused > 0, "{size} MiB: {result}");
         }
+    }
+}
+
+/// Networks of validators run one after the other: each of them alone keeps a machine busy.
+fn alone() -> MutexGuard<'static, ()> {
+    static NETWORKS: Mutex<()> = Mutex::new(());
+    // One that failed has said so.
+    NETWORKS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was final stays final through SIGKILL of one validator, and of some or all of four.
+#[test]
+fn chain() {
+    let _alone = alone();
+    let result = run(&["chain", "--cycles", "2"]).unwrap();
+    for network in result["networks"].as_array().unwrap() {
+        assert_eq!(network["lost"], 0);
+        for key in ["transactions", "blocks_compared", "accounts_proven"] {
+            assert!(network[key].as_u64().unwrap() > 0, "{key}: {network}");
+        }
+    }
+}
+
+/// A validator joins and one leaves under load; certificates of all epochs hold by the genesis file.
+#[test]
+fn chain_epochs() {
+    let _alone = alone();
+    let result = run(&["chain-epochs", "--blocks", "64"]).unwrap();
+    assert_eq!(result["conflicts"], 0);
+    for key in ["transactions", "blocks_compared", "certificates_checked"] {
+        assert!(result[key].as_u64().unwrap() > 0, "{key}: {result}");
+    }
+}
+
+/// A chain that is split never has two histories.
+#[test]
+fn chain_partition() {
+    let _alone = alone();
+    if let Some(result) = run(&["chain-partition", "--rounds", "1"]) {
+        assert_eq!(result["conflicts"], 0);
+        assert!(result["transactions"].as_u64().unwrap() > 0, "{result}");
     }
 }
