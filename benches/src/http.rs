@@ -20,8 +20,7 @@
 //! computed; a get checks their pages all the same, as it does for any blob.
 
 mod client;
-mod gauge;
-mod node;
+pub(crate) mod node;
 mod parts;
 
 use std::{
@@ -30,12 +29,12 @@ use std::{
     time::Duration,
 };
 
-pub use self::gauge::{Bound, Gauge};
-use self::{client::Crowd, gauge::Gauges, node::Node};
+use self::{client::Crowd, node::Node};
 use crate::{
     disk::{self, Blocks, Disk, Flow, Order},
     error::{Error, Result},
     figures::{self, Figure, Table, Unit},
+    gauge::{self, Bound, Gauge, Gauges},
     lode::{self, Lode},
     meter::{Meter, Sample, bytes_of, float},
     scratch::Scratch,

@@ -8,9 +8,10 @@ use std::{
 };
 
 use benches::{
-    disk,
+    chain, disk,
     error::{Error, Result},
     figures::{self, Figure},
+    gauge::Gauge,
     http, keccak,
     machine::Machine,
     plot, restart, store,
@@ -38,7 +39,9 @@ enum Command {
     Restart(Settings),
     /// A node over HTTP, beside the store and the disk.
     Http(Settings),
-    /// All of the above; result files get the bench's name.
+    /// The settlement chain through its RPC, beside execution alone and anvil.
+    Chain(ChainSettings),
+    /// All of the above but the chain; result files get the bench's name.
     All(Settings),
     /// Draws a result file again.
     Plot {
@@ -73,6 +76,33 @@ struct Settings {
     only: Vec<String>,
 }
 
+#[derive(Args, Clone)]
+struct ChainSettings {
+    #[command(flatten)]
+    common: Settings,
+    /// Validators of each network.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4])]
+    validators: Vec<usize>,
+    /// Accounts that send.
+    #[arg(long, default_value_t = 50)]
+    senders: u64,
+    /// Accounts that send where there are many.
+    #[arg(long, default_value_t = 1000)]
+    crowd: u64,
+    /// Transactions of the longest job.
+    #[arg(long, default_value_t = 100_000)]
+    transactions: u64,
+    /// Transactions that may wait in the mempool.
+    #[arg(long, default_value_t = 20_000)]
+    waiting: u64,
+    /// The lode command; without it, the one beside this program.
+    #[arg(long)]
+    lode: Option<PathBuf>,
+    /// The anvil command; without it, ours alone are measured.
+    #[arg(long, env = "ANVIL")]
+    anvil: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match dispatch(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,6 +120,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Store(settings) => bench(STORE, &settings),
         Command::Restart(settings) => bench(RESTART, &settings),
         Command::Http(settings) => bench(HTTP, &settings),
+        Command::Chain(settings) => measure("chain", &settings.common, 0, || run_chain(&settings)),
         Command::All(settings) => {
             for one in [KECCAK, DISK, STORE, RESTART, HTTP] {
                 let in_dir = |dir: &PathBuf| dir.join(format!("{}.json", one.name));
@@ -196,7 +227,36 @@ fn run_http(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
     http::print(&found);
     let mut report = json!({"figures": found.figures});
     if let Some(figures) = report["figures"].as_array_mut() {
-        figures.extend(found.gauges.iter().map(http::Gauge::figure));
+        figures.extend(found.gauges.iter().map(Gauge::figure));
+    }
+    Ok(report)
+}
+
+fn run_chain(settings: &ChainSettings) -> Result<Value> {
+    let found = chain::run(
+        &settings.common.dir,
+        &chain::Settings {
+            validators: settings.validators.clone(),
+            senders: settings.senders,
+            crowd: settings.crowd,
+            transactions: settings.transactions,
+            waiting: settings.waiting,
+            rounds: settings.common.rounds,
+            lode: settings.lode.clone(),
+            anvil: settings.anvil.clone(),
+        },
+    )?;
+    chain::print(&found);
+    let mut report = json!({
+        "figures": found.figures,
+        "threads": found.threads,
+        "load": {
+            "senders": settings.senders, "crowd": settings.crowd,
+            "transactions": settings.transactions, "waiting": settings.waiting,
+        },
+    });
+    if let Some(figures) = report["figures"].as_array_mut() {
+        figures.extend(found.gauges.iter().map(Gauge::figure));
     }
     Ok(report)
 }
@@ -230,13 +290,25 @@ fn run_store(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
 }
 
 fn bench(bench: Bench, settings: &Settings) -> Result<()> {
-    fs::create_dir_all(&settings.dir).map_err(Error::io("make", &settings.dir))?;
     let span = Duration::try_from_secs_f64(settings.seconds)
         .map_err(|error| Error::Usage(format!("--seconds {}: {error}", settings.seconds)))?;
-    let machine = Machine::look(&settings.dir);
     let len = settings.size.unwrap_or(bench.len);
-    let mut report = (bench.run)(settings, len, span)?;
-    report["bench"] = json!(bench.name);
+    measure(bench.name, settings, len, || {
+        (bench.run)(settings, len, span)
+    })
+}
+
+/// Does it, and keeps what it finds with where and when.
+fn measure(
+    name: &str,
+    settings: &Settings,
+    len: u64,
+    run: impl FnOnce() -> Result<Value>,
+) -> Result<()> {
+    fs::create_dir_all(&settings.dir).map_err(Error::io("make", &settings.dir))?;
+    let machine = Machine::look(&settings.dir);
+    let mut report = run()?;
+    report["bench"] = json!(name);
     report["machine"] = json!(machine);
     report["settings"] =
         json!({"bytes": len, "seconds": settings.seconds, "rounds": settings.rounds});

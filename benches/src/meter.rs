@@ -97,6 +97,29 @@ impl Watched {
     }
 }
 
+/// Processor time of each thread of a process, user and system, by its name without numbers: threads
+/// of one kind are one. Those that have ended are not among them.
+///
+/// # Errors
+/// When there is no such process.
+pub fn threads_of(pid: u32) -> io::Result<Vec<(String, Duration)>> {
+    let mut threads = Vec::new();
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end while it is looked at.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else {
+            continue;
+        };
+        let name = stat
+            .split_once('(')
+            .and_then(|(_, rest)| rest.rsplit_once(") "));
+        if let (Some((name, _)), Some(ticks)) = (name, ticks(&stat)) {
+            let name = name.trim_end_matches(|last: char| last.is_ascii_digit() || last == '-');
+            threads.push((name.to_owned(), of_ticks(ticks)));
+        }
+    }
+    Ok(threads)
+}
+
 /// The most memory that a process has had at once, in bytes (VmHWM of proc_pid_status(5)).
 ///
 /// # Errors
@@ -176,9 +199,13 @@ fn cpu_time() -> Duration {
 fn cpu_time_of(process: &str) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
     let ticks = ticks(&stat).ok_or_else(|| io::Error::other("a process without its times"))?;
+    Ok(of_ticks(ticks))
+}
+
+fn of_ticks(ticks: u64) -> Duration {
     let per_second = clock_ticks_per_second().max(1);
     let rest = ticks % per_second * 1_000_000_000 / per_second;
-    Ok(Duration::from_secs(ticks / per_second) + Duration::from_nanos(rest))
+    Duration::from_secs(ticks / per_second) + Duration::from_nanos(rest)
 }
 
 /// The fields utime and stime of proc_pid_stat(5), 14 and 15. The name before them may hold
@@ -216,7 +243,7 @@ impl Moved {
 mod tests {
     use std::time::Duration;
 
-    use super::{Meter, Sample, Watched, cpu_time, float, peak_memory, ticks};
+    use super::{Meter, Sample, Watched, cpu_time, float, peak_memory, threads_of, ticks};
 
     /// Proves that the conversion is exact where a float is, and rounds to the nearest beyond.
     #[test]
@@ -255,6 +282,9 @@ mod tests {
         assert!(sample.cpu_seconds >= 0.08, "{sample:?}");
         assert_eq!((sample.operations, sample.seconds), (7, 2.0));
         assert!(peak_memory(std::process::id()).unwrap() > 1 << 20);
+        let threads = threads_of(std::process::id()).unwrap();
+        let sum: Duration = threads.iter().map(|(_, time)| *time).sum();
+        assert!(sum >= Duration::from_millis(80), "{threads:?}");
         assert!(Watched::start(u32::MAX).is_err() && peak_memory(u32::MAX).is_err());
     }
 

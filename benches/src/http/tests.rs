@@ -45,7 +45,11 @@ fn runs_tiny() {
     ];
     assert_eq!(rows, expected);
     assert!(found.figures.iter().all(|figure| figure.best > 0.0));
-    let gauges: Vec<serde_json::Value> = found.gauges.iter().map(super::Gauge::figure).collect();
+    let gauges: Vec<serde_json::Value> = found
+        .gauges
+        .iter()
+        .map(crate::gauge::Gauge::figure)
+        .collect();
     assert_eq!(gauges.len(), 17, "{gauges:?}");
     let peaks = gauges.iter().filter(|gauge| gauge["at_most"] == 256.0);
     assert!(
