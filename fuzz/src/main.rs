@@ -26,7 +26,7 @@ enum Command {
         /// Names of targets, or `all`.
         #[arg(required = true)]
         targets: Vec<String>,
-        /// Executions of each target.
+        /// Executions of each target; of one that costs more, as many fewer.
         #[arg(long, default_value_t = 1_000_000)]
         runs: u64,
         /// Seed: the same seed and jobs give the same inputs.

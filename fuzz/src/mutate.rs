@@ -218,12 +218,14 @@ mod tests {
         run: nothing,
         seeds: Vec::new,
         repair: None,
+        cost: 1,
     };
     const SEALED: Target = Target {
         name: "sealed",
         run: nothing,
         seeds: Vec::new,
         repair: Some(seal),
+        cost: 1,
     };
 
     fn inputs(target: &Target, seeds: &[Vec<u8>], seed: u64, count: usize) -> Vec<Vec<u8>> {

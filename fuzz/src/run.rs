@@ -27,7 +27,7 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Executions in all.
+    /// Executions in all, of a target whose cost is one.
     pub runs: u64,
     /// Seed of all jobs.
     pub seed: u64,
@@ -82,7 +82,8 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs the target's seeds, then `plan.runs` mutations of them over all jobs.
+/// Runs the target's seeds, then as many mutations of them over all jobs as `plan.runs` and its cost
+/// say.
 ///
 /// # Errors
 /// The first finding; the other jobs stop at their next execution.
@@ -161,8 +162,9 @@ impl Job<'_> {
         let random = Random::new(self.plan.seed, self.index);
         let mut mutator = Mutator::new(self.target, self.seeds, random, self.plan.len_max);
         let mut input = Vec::new();
-        let extra = u64::from(self.index < self.plan.runs % self.plan.jobs);
-        for _ in 0..self.plan.runs / self.plan.jobs + extra {
+        let runs = self.plan.runs.div_ceil(self.target.cost);
+        let extra = u64::from(self.index < runs % self.plan.jobs);
+        for _ in 0..runs / self.plan.jobs + extra {
             if self.stop.load(Ordering::Relaxed) {
                 break;
             }
@@ -353,13 +355,16 @@ mod tests {
         run: trusting,
         seeds,
         repair: Some(mend),
+        cost: 1,
     };
-    static HARMLESS: Target = Target {
+    const HARMLESS_PLAIN: Target = Target {
         name: "harmless",
         run: harmless,
         seeds,
         repair: None,
+        cost: 1,
     };
+    static HARMLESS: Target = HARMLESS_PLAIN;
 
     /// Proves that a bug behind a checksum is found, that its input repeats it, and that it is
     /// written down.
@@ -388,6 +393,18 @@ mod tests {
         }
     }
 
+    /// Proves that a target that costs more is executed less often, and not never.
+    #[test]
+    fn costs_are_counted() {
+        static DEAR: Target = Target {
+            cost: 300,
+            ..HARMLESS_PLAIN
+        };
+        for (runs, executions) in [(1, 2), (300, 2), (301, 3), (900, 4)] {
+            assert_eq!(run(&DEAR, &plan(runs, 2)).unwrap().executions, executions);
+        }
+    }
+
     /// Proves that the watch sees an execution that is under way, with its input, and none after it.
     #[test]
     fn watches_the_execution_under_way() {
@@ -411,6 +428,7 @@ mod tests {
             run: always,
             seeds: Vec::new,
             repair: None,
+            cost: 1,
         };
         let finding = replay(&ALWAYS, &[], &plan(0, 1).artifacts).unwrap_err();
         assert!(finding.cause.contains("always"));

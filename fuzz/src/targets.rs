@@ -15,6 +15,7 @@ mod page;
 mod proof_file;
 mod proof_json;
 mod record;
+mod rpc;
 mod segment;
 mod superblock;
 mod transaction;
@@ -29,6 +30,9 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// Recomputes the checksums of a mutated input, so that what lies behind them is reached.
     pub repair: Option<fn(&mut Vec<u8>)>,
+    /// How many executions of a cheap target one of this takes as long as: it gets as many fewer of
+    /// those that are asked for. At least one.
+    pub cost: u64,
 }
 
 /// Every target.
@@ -50,6 +54,7 @@ pub const ALL: &[Target] = &[
     evidence::TARGET,
     transaction::TARGET,
     block::TARGET,
+    rpc::TARGET,
 ];
 
 #[cfg(test)]

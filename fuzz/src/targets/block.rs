@@ -15,6 +15,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: Some(repair),
+    cost: 1,
 };
 
 /// See the file's head.

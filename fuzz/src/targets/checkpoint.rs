@@ -11,6 +11,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: Some(|bytes| repair(bytes)),
+    cost: 1,
 };
 
 /// Bytes of the last item: kind, number of items, checksum.

@@ -14,6 +14,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: Some(|bytes| repair(bytes)),
+    cost: 1,
 };
 
 /// Bytes of the check at the end.

@@ -15,6 +15,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: None,
+    cost: 4,
 };
 
 const NAMESPACE: &[u8] = b"lode-31337";

@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: Some(|bytes| repair(bytes)),
+    cost: 1,
 };
 
 /// Bytes of the checksum at the end.

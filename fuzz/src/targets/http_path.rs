@@ -3,7 +3,7 @@
 
 use lode_edge::{
     path::{Route, decode_path},
-    query::{ListQuery, PatchQuery, ProofQuery, PutQuery},
+    query::{FormatQuery, ListQuery, PatchQuery, ProofQuery, PutQuery},
 };
 
 use super::Target;
@@ -14,6 +14,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: None,
+    cost: 1,
 };
 
 /// See the file's head.
@@ -27,6 +28,7 @@ pub fn run(data: &[u8]) {
             Route::Blobs => "/v1/blobs".to_owned(),
             Route::Blob(root) => format!("/v1/blobs/{root}"),
             Route::Proof(root, chunk) => format!("/v1/blobs/{root}/proof/{chunk}"),
+            Route::Anchor(root) => format!("/v1/blobs/{root}/anchor"),
             Route::Uploads => "/v1/uploads".to_owned(),
             Route::Upload(root) => format!("/v1/uploads/{root}"),
             Route::Other => path.to_owned(),
@@ -35,6 +37,7 @@ pub fn run(data: &[u8]) {
     }
     drop((PutQuery::decode(query), PatchQuery::decode(query)));
     drop((ListQuery::decode(query), ProofQuery::decode(query)));
+    drop(FormatQuery::decode(query));
 }
 
 fn seeds() -> Vec<Vec<u8>> {

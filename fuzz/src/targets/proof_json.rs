@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: None,
+    cost: 1,
 };
 
 /// See the file's head.

@@ -10,6 +10,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: Some(|bytes| page::repair(bytes)),
+    cost: 1,
 };
 
 /// See the file's head.

@@ -20,6 +20,7 @@ pub const TARGET: Target = Target {
     run,
     seeds,
     repair: None,
+    cost: 1,
 };
 
 const CHAIN: u64 = 31_337;
@@ -43,6 +44,7 @@ pub fn run(data: &[u8]) {
     let account = Account {
         nonce: transaction.nonce(),
         balance: U256::MAX,
+        ..Account::default()
     };
     let mut pool = Pool::new(Limits::default());
     let added = pool.add(transaction.clone(), account, false);
