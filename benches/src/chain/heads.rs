@@ -100,7 +100,7 @@ fn subscribe(address: SocketAddr) -> Result<WebSocket<TcpStream>> {
         let Message::Text(text) = message else {
             continue;
         };
-        let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+        let answer = read(&text)?;
         match (answer["id"].as_u64(), answer["result"].is_string()) {
             (Some(1), true) => break,
             (Some(1), false) => return Err(refused(&format!("eth_subscribe: {text}"))),
@@ -129,7 +129,7 @@ fn follow(
         let Message::Text(text) = message else {
             continue;
         };
-        let event: Value = serde_json::from_str(&text).unwrap_or_default();
+        let event = read(&text)?;
         let Some(height) = rpc::number(&event["params"]["result"]["number"]) else {
             continue;
         };
@@ -143,6 +143,12 @@ fn follow(
         });
     }
     Ok(heads)
+}
+
+/// What came over the socket. Without this a head that cannot be read would only be missed.
+fn read(text: &str) -> Result<Value> {
+    serde_json::from_str(text)
+        .map_err(|error| refused(&format!("the subscription: {error}: {text}")))
 }
 
 /// Nothing came in time; what has come of a message is kept for the next read.

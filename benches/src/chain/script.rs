@@ -138,9 +138,10 @@ impl Signer {
     /// A development account.
     ///
     /// # Errors
-    /// None: they are keys.
+    /// For a number that has no key, or a key that is none.
     pub fn known(number: usize) -> Result<Self> {
-        let key = hex::decode(KEYS[number]).unwrap_or_default();
+        let key = KEYS.get(number).and_then(|key| hex::decode(key).ok());
+        let key = key.ok_or_else(|| rpc::refused(&format!("no key of account {number}")))?;
         Self::new(B256::left_padding_from(&key))
     }
 
