@@ -28,7 +28,7 @@ use crate::{
     candidate::{Candidate, Context, write_payload},
     committee::key_of,
     scheme::Scheme,
-    seeds::{Seeds, is_seed},
+    seeds::Seeds,
 };
 
 /// Where blocks and certificates are kept.
@@ -98,7 +98,7 @@ impl<X: Execution> Adapter<X> {
             return false;
         }
         match parent_round(&block.context()) {
-            Some(view) => is_seed(&self.group, view, &round.seed),
+            Some(view) => self.seeds.agree(&self.group, view, &round.seed),
             None => round.seed == parent.block().round().seed,
         }
     }

@@ -63,6 +63,13 @@ impl Seeds {
         self.0.lock().known.contains_key(&round)
     }
 
+    /// Whether `seed` is the committee's signature on this view. There is but one such signature, so
+    /// where the view's certificate was seen, which is nearly always, they are only compared.
+    pub(crate) fn agree(&self, group: &Scheme, round: Round, seed: &Bytes) -> bool {
+        let known = self.0.lock().known.get(&round).cloned();
+        known.map_or_else(|| is_seed(group, round, seed), |known| known == *seed)
+    }
+
     /// A certificate of this view was seen.
     pub(crate) fn learn(&self, round: Round, certificate: &Certificate<MinSig>) {
         let Some(signature) = certificate.get() else {
@@ -81,8 +88,8 @@ impl Seeds {
     }
 }
 
-/// Whether `seed` is the committee's signature on this view.
-pub(crate) fn is_seed(scheme: &Scheme, round: Round, seed: &Bytes) -> bool {
+/// Whether `seed` is the committee's signature on this view: a pairing, which is a millisecond.
+fn is_seed(scheme: &Scheme, round: Round, seed: &Bytes) -> bool {
     if seed.len() != SIGNATURE_LEN {
         return false;
     }
