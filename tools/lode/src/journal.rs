@@ -2,7 +2,10 @@
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     failure::{Failure, Outcome},
@@ -23,12 +26,17 @@ pub fn start_with(log: &str, as_json: bool) -> Outcome<()> {
         )
     };
     let filter = EnvFilter::try_new(log).map_err(|error| bad(&error))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    let started = match as_json {
-        true => builder.json().try_init(),
-        false => builder.with_target(false).with_ansi(false).try_init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match as_json {
+        true => lines.json().boxed(),
+        false => lines.with_target(false).with_ansi(false).boxed(),
     };
-    started.map_err(|error| bad(&error))
+    // Consensus opens spans, dozens for a block: keeping their fields as text cost more than voting.
+    let events = filter_fn(|metadata| metadata.is_event());
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(events)
+        .with(lines)
+        .try_init()
+        .map_err(|error| bad(&error))
 }
