@@ -11,6 +11,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use alloy_consensus::{Header, ReceiptEnvelope};
@@ -45,6 +46,18 @@ pub struct Tree {
     view: View,
     nodes: HashMap<B256, Arc<Node>>,
     order: VecDeque<B256>,
+    youngest: Option<Youngest>,
+}
+
+/// The block that was executed last.
+#[derive(Clone, Copy, Debug)]
+pub struct Youngest {
+    /// Its hash.
+    pub hash: B256,
+    /// Its transactions.
+    pub transactions: usize,
+    /// When it was there.
+    pub since: Instant,
 }
 
 /// What a block is executed on.
@@ -67,6 +80,7 @@ impl Tree {
             view,
             nodes: HashMap::new(),
             order: VecDeque::new(),
+            youngest: None,
         }
     }
 
@@ -80,6 +94,11 @@ impl Tree {
         self.nodes.get(hash)
     }
 
+    /// The block that was executed last, final or not; none after a start.
+    pub fn youngest(&self) -> Option<Youngest> {
+        self.youngest
+    }
+
     /// Whether a block can be built upon.
     pub fn knows(&self, hash: &B256) -> bool {
         *hash == self.tip || self.nodes.contains_key(hash)
@@ -90,6 +109,11 @@ impl Tree {
         let (hash, node) = (node.block.hash(), Arc::new(node));
         if self.nodes.insert(hash, Arc::clone(&node)).is_none() {
             self.order.push_back(hash);
+            self.youngest = Some(Youngest {
+                hash,
+                transactions: node.block.transactions().len(),
+                since: Instant::now(),
+            });
         }
         if self.order.len() > BLOCKS_MAX {
             let oldest = self.order.pop_front();

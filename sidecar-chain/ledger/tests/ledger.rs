@@ -1,6 +1,8 @@
 //! Blocks are built, checked by others, kept, and there after a restart.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::time::{Duration, Instant};
+
 use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, U256, keccak256};
 use futures_lite::{StreamExt, future::block_on};
@@ -133,6 +135,32 @@ fn branches_end_when_one_is_final() {
     assert_eq!(ledger.pool(|pool| pool.status().executable), 0);
     let unknown = block_on(ledger.finalize(rival, None));
     assert!(matches!(unknown, Err(Error::Conflict { .. })));
+    ledger.stop();
+}
+
+/// After a block with many transactions the next one gathers for a while, unless consensus has
+/// something to be carried.
+#[test]
+fn a_busy_chain_gathers() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(dir.path());
+    for (nonce, from) in (0..20).flat_map(|nonce| (1..=10).map(move |from| (nonce, from))) {
+        let transaction = transfer(from, nonce, TO);
+        ledger.submit(transaction, true).unwrap().unwrap();
+    }
+    let before = Instant::now();
+    let busy = propose(&ledger, &ledger.chain().genesis.clone());
+    assert_eq!(busy.transactions().len(), 200);
+    ledger.submit(transfer(1, 20, TO), true).unwrap().unwrap();
+    let next = propose(&ledger, &busy);
+    assert!(before.elapsed() >= Duration::from_millis(12));
+    assert_eq!(next.transactions().len(), 1);
+    let carrying = Round {
+        payload: vec![1].into(),
+        ..round(&next)
+    };
+    let carried = block_on(ledger.propose(next.hash(), carrying)).unwrap();
+    assert_eq!(carried.transactions().len(), 0);
     ledger.stop();
 }
 
