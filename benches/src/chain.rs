@@ -9,6 +9,7 @@
 //! | at low rate | one transaction at a time, until there is a receipt |
 //! | at full load, first in line | one every 50 ms with a higher tip, until the head of its block came |
 //! | at full load, in the crowd | all others: mostly they wait for each other, as many as may wait |
+//! | 300, 1000 waiting at most | full load without a queue: the rate and the time are of one run |
 //! | CPU, memory | of the chain's processes, by the kernel's account |
 //!
 //! Subjects: one validator, four on this machine, and anvil where it is given. Every subject begins
@@ -59,6 +60,8 @@ const TRANSFERS: &str = "transfers, batches of 100 on 2 connections";
 const SINGLE: &str = "transfers, one a request on 4 connections";
 const TOKENS: &str = "ERC-20 transfers, batches of 100 on 2 connections";
 const CROWD: &str = "transfers of many senders, batches of 100 on 2 connections";
+const SHORT: &str = "transfers, 300 waiting at most, batches of 50";
+const LONGER: &str = "transfers, 1000 waiting at most, batches of 50";
 
 /// Transfers per second of one validator.
 const ALONE: Bound = Bound::AtLeast(10_000.0);
@@ -158,7 +161,7 @@ pub fn print(found: &Found) {
 }
 
 fn jobs(settings: &Settings) -> Result<Vec<Job>> {
-    let job = |name, kind, senders: u64, part: u64, batch, lanes| {
+    let job = |name, kind, senders: u64, part: u64, batch, lanes, waiting: u64| {
         let none = || Error::Usage("nobody sends nothing".to_owned());
         let each = (settings.transactions / part).checked_div(senders);
         Ok(Job {
@@ -168,14 +171,17 @@ fn jobs(settings: &Settings) -> Result<Vec<Job>> {
             each: each.ok_or_else(none)?.max(1),
             batch: NonZeroUsize::new(batch).ok_or_else(none)?,
             lanes: NonZeroUsize::new(lanes).ok_or_else(none)?,
+            waiting: waiting.min(settings.waiting),
         })
     };
-    let (few, many) = (settings.senders, settings.crowd);
+    let (few, many, all) = (settings.senders, settings.crowd, settings.waiting);
     Ok(vec![
-        job(TRANSFERS, Kind::Ether, few, 1, 100, 2)?,
-        job(SINGLE, Kind::Ether, few, 5, 1, 4)?,
-        job(TOKENS, Kind::Tokens, few, 2, 100, 2)?,
-        job(CROWD, Kind::Ether, many, 2, 100, 2)?,
+        job(TRANSFERS, Kind::Ether, few, 1, 100, 2, all)?,
+        job(SHORT, Kind::Ether, few, 2, 50, 2, 300)?,
+        job(LONGER, Kind::Ether, few, 2, 50, 2, 1000)?,
+        job(SINGLE, Kind::Ether, few, 5, 1, 4, all)?,
+        job(TOKENS, Kind::Tokens, few, 2, 100, 2, all)?,
+        job(CROWD, Kind::Ether, many, 2, 100, 2, all)?,
     ])
 }
 
@@ -333,9 +339,8 @@ impl Bench {
         signed: &Signed,
         limit: &Sample,
     ) -> Result<(f64, bool)> {
-        let waiting = self.settings.waiting;
         let meter = crate::meter::Meter::start();
-        let (outcome, spent) = network.time(|| load::run(network, signed, waiting))?;
+        let (outcome, spent) = network.time(|| load::run(network, signed))?;
         let client = meter.stop(0, 0);
         let name = subject.name();
         let (operations, seconds) = outcome.counted;
@@ -367,15 +372,15 @@ impl Bench {
 
     fn times(&mut self, subject: Subject, signed: &Signed, outcome: &Outcome) {
         let job = short(signed.job.name);
-        let goal = match subject {
-            Subject::Ours(_) if signed.job.name == TRANSFERS => FINAL,
+        let goal = match (subject, signed.job.name) {
+            (Subject::Ours(_), SHORT) => FINAL,
             _ => Bound::None,
         };
         let first = "to the head of its block at full load, first in line";
         let crowd = "to the head of its block at full load, in the crowd";
         for (what, times, bound) in [
-            (first, &outcome.first_ms, goal),
-            (crowd, &outcome.crowd_ms, Bound::None),
+            (first, &outcome.first_ms, Bound::None),
+            (crowd, &outcome.crowd_ms, goal),
         ] {
             for (percent, bound) in [(50, bound), (99, Bound::None)] {
                 let subject = format!("{}, p{percent}: {job}", subject.name());
@@ -447,6 +452,8 @@ fn short(job: &str) -> &str {
         SINGLE => "one a request",
         TOKENS => "ERC-20",
         CROWD => "many senders",
+        SHORT => "300 waiting",
+        LONGER => "1000 waiting",
         other => other,
     }
 }

@@ -38,6 +38,7 @@ fn executes_all() {
         each: 4,
         batch: NonZeroUsize::MIN,
         lanes: NonZeroUsize::MIN,
+        waiting: 100,
     };
     let jobs = [job(Kind::Ether, "ether"), job(Kind::Tokens, "tokens")];
     let script = Script::write(&jobs).unwrap();

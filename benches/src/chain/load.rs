@@ -60,9 +60,9 @@ type Sent = Vec<(B256, Instant)>;
 ///
 /// # Errors
 /// When the chain refuses a transaction, or goes away.
-pub fn run(network: &Network, signed: &Signed, waiting: u64) -> Result<Outcome> {
+pub fn run(network: &Network, signed: &Signed) -> Result<Outcome> {
     let address = network.first();
-    let gate = Arc::new(Gate::new(waiting, STOPPED));
+    let gate = Arc::new(Gate::new(signed.job.waiting, STOPPED));
     let heads = Heads::follow(address, Arc::clone(&gate))?;
     let mut prober = prober(address)?;
     let began = Instant::now();

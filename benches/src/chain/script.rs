@@ -79,6 +79,8 @@ pub struct Job {
     pub batch: NonZeroUsize,
     /// Connections.
     pub lanes: NonZeroUsize,
+    /// Transactions that may wait in the mempool.
+    pub waiting: u64,
 }
 
 /// One request, as it goes through the socket.

@@ -14,6 +14,7 @@ fn job(kind: Kind) -> Job {
         each: 3,
         batch: NonZeroUsize::new(4).unwrap(),
         lanes: NonZeroUsize::new(2).unwrap(),
+        waiting: 100,
     }
 }
 

@@ -20,11 +20,11 @@ fn runs_tiny() {
     };
     let found = run(scratch.path(), &settings).unwrap();
     let ours = |figure: &&crate::figures::Figure| figure.subject == "lode, 1 validator";
-    assert_eq!(found.figures.iter().filter(ours).count(), 4);
+    assert_eq!(found.figures.iter().filter(ours).count(), 6);
     let limits = found.figures.iter();
     assert_eq!(
         limits.filter(|figure| figure.subject == ONE_CORE).count(),
-        4
+        6
     );
     assert!(found.figures.iter().all(|figure| figure.best > 0.0));
     let gauges: Vec<serde_json::Value> = found
