@@ -7,6 +7,7 @@
 //! | what a block did to accounts becomes changes and a root | [`apply`] |
 //! | along the keys that changed, and nowhere else | [`trie`] |
 //! | on top of blocks that are not final yet | [`layers`] |
+//! | sent to another node, each piece checked on its way | [`walk`] |
 //! | kept, as it is and as it was | [`versions`], under the keys of [`key`]; lately in [`cache`] |
 
 pub mod apply;
@@ -15,3 +16,4 @@ pub mod key;
 pub mod layers;
 pub mod trie;
 pub mod versions;
+pub mod walk;

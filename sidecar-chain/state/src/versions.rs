@@ -5,7 +5,7 @@
 //!  now     key ─────────────► value                      as of the tip
 //!  before  key ‖ height ────► value before that block    one entry for each change
 //!  log     height ──────────► keys that it changed       so that history can be forgotten
-//!  meta    "tip" ───────────► height, "from" ► height
+//!  meta    "tip" ───────────► height, "from" ► height, "fill" ► how far a map is filled
 //!  …       tables of whoever opens the map: rows that are written with a block
 //! ```
 //! A value as of block `at` is the oldest entry of `before` above `at`, or what there is now. Heights
@@ -39,6 +39,7 @@ pub type Changes = BTreeMap<Key, Option<Bytes>>;
 
 const TIP: &str = "tip";
 const FROM: &str = "from";
+const FILL: &str = "fill";
 const HEIGHT_LEN: usize = 8;
 /// Bytes that the store may keep in memory of its files.
 const FILES_CACHE: u64 = 128 << 20;
@@ -258,6 +259,9 @@ impl Versions {
         for Row { table, key, value } in rows {
             batch.insert(&self.spaces.tables[table.0], key, value);
         }
+        if tip.is_none() {
+            batch.remove(&self.spaces.meta, FILL);
+        }
         batch.insert(&self.spaces.meta, TIP, height.to_be_bytes());
         batch.commit()?;
         let now = now.into_iter();
@@ -268,6 +272,35 @@ impl Versions {
         }
         self.tip = Some(height);
         Ok(())
+    }
+
+    /// Puts entries into a map that has no block yet, and a mark beside them that says how far it
+    /// got: what another node's state is copied into. Both are there or neither is, in the order in
+    /// which they came; durable with the first block, which ends it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn fill<V: AsRef<[u8]>>(
+        &mut self,
+        entries: impl IntoIterator<Item = (Key, V)>,
+        mark: &[u8],
+    ) -> Result<(), Error> {
+        assert!(self.tip.is_none(), "a map with blocks is not filled");
+        let mut batch = self.database.batch();
+        for (key, value) in entries {
+            batch.insert(&self.spaces.now, key.as_bytes(), value.as_ref());
+        }
+        batch.insert(&self.spaces.meta, FILL, mark);
+        Ok(batch.commit()?)
+    }
+
+    /// The last mark of [`Self::fill`]; none if the map was not filled, or has its first block.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn filled(&self) -> Result<Option<Bytes>, Error> {
+        let mark = self.spaces.meta.get(FILL)?;
+        Ok(mark.map(|mark| Bytes::copy_from_slice(&mark)))
     }
 
     /// A key's value at the tip.
