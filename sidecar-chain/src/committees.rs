@@ -13,13 +13,15 @@ use lode_chain_consensus::Validator;
 use lode_chain_ledger::{Error as LedgerError, Ledger};
 use lode_chain_types::Height;
 
+use crate::ask::{After, Contracts};
+
 /// Tells who is to validate in an epoch, as the state after a final block names them. Nobody: the
 /// first committee goes on.
 pub type Members =
-    Arc<dyn Fn(&Ledger, u64, Height) -> Result<Vec<Validator>, LedgerError> + Send + Sync>;
+    Arc<dyn Fn(&dyn Contracts, u64) -> Result<Vec<Validator>, LedgerError> + Send + Sync>;
 
 /// Epochs between the block that names members and the epoch in which they validate.
-const LEAD: u64 = 2;
+pub(crate) const LEAD: u64 = 2;
 
 /// Why members are not known.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +80,9 @@ impl Committees {
         Ok(())
     }
 
-    /// Members of an epoch, as the final block at height `decided` names them.
+    /// Members of an epoch, as the final block at height `decided` names them. Nobody where that block
+    /// is below the one that the ledger began with: what is needed of the epochs before was written
+    /// down when it began.
     ///
     /// # Errors
     /// When nothing is written down, and the state is not kept any more.
@@ -96,12 +100,38 @@ impl Committees {
         match fs::read(&file) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let members = (self.members)(ledger, epoch, decided)?;
-                self.keep(&file, &members).map_err(failed)?;
+                if decided < ledger.latest().base() {
+                    return Ok(Vec::new());
+                }
+                let height = decided;
+                let members = (self.members)(&After { ledger, height }, epoch)?;
+                self.put(epoch, &members)?;
                 Ok(members)
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// Members of an epoch, as a state names them that is not in a ledger yet.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) fn ask(
+        &self,
+        contracts: &dyn Contracts,
+        epoch: u64,
+    ) -> Result<Vec<Validator>, LedgerError> {
+        (self.members)(contracts, epoch)
+    }
+
+    /// Writes down who the members of an epoch are.
+    ///
+    /// # Errors
+    /// When that cannot be kept.
+    pub(crate) fn put(&self, epoch: u64, members: &[Validator]) -> Result<(), Error> {
+        let file = self.dir.join(format!("{epoch}.json"));
+        self.keep(&file, members)
+            .map_err(|source| Error::File { file, source })
     }
 
     /// Whole or not at all, and on the disk: the state it comes from may be gone afterwards.

@@ -15,6 +15,7 @@
 //! | who validates in which epoch | [`committees`] |
 //! | questions to contracts | [`ask`] |
 //! | transactions to and from other validators | [`gossip`] |
+//! | a folder that begins with a block that others have | [`sync`] |
 //! | all of it started and stopped | [`service`] |
 //!
 //! The crates, innermost first: `lode-chain-types` (blocks), `lode-chain-state` (accounts under a
@@ -30,6 +31,7 @@ pub mod committees;
 pub mod genesis;
 pub mod gossip;
 pub mod service;
+pub mod sync;
 
 pub use committees::Members;
 pub use lode_chain_consensus::{Committee, Secret, Validator, deal};

@@ -14,12 +14,15 @@ use std::{
 
 use alloy_genesis::Genesis;
 use alloy_primitives::Address;
-use lode_chain_consensus::{self as consensus, Committee, Node, Secret, committee, node};
+use lode_chain_consensus::{
+    self as consensus, Checkpoint, Committee, Node, Secret, committee, node,
+};
 use lode_chain_ledger::{Chain, Error as LedgerError, Ledger, Options, chain};
 use lode_chain_pool::{Limits, Rules};
 use tokio::sync::mpsc;
 
 use crate::{
+    ask::Contracts,
     books::{self, Books},
     committees::{Committees, Members},
     genesis::{self, Ours},
@@ -53,6 +56,8 @@ pub struct Config {
     pub memory: usize,
     /// Who is to validate in later epochs; none: always the first committee.
     pub members: Option<Members>,
+    /// Blocks that consensus keeps below the last one, for validators that were away.
+    pub blocks_kept: u64,
     /// Threads of consensus.
     pub threads: usize,
     /// Threads that find who sent transactions.
@@ -122,7 +127,7 @@ pub fn start(config: Config) -> Result<Service, Error> {
     let (failed, failures) = mpsc::channel(1);
     let members = config
         .members
-        .unwrap_or_else(|| Arc::new(move |_: &Ledger, _, _| Ok(first.clone())));
+        .unwrap_or_else(|| Arc::new(move |_: &dyn Contracts, _| Ok(first.clone())));
     let blocks_per_epoch = NonZeroU64::new(ours.blocks_per_epoch).unwrap_or(NonZeroU64::MAX);
     let committees = Committees::open(
         config.dir.join("committees"),
@@ -133,6 +138,7 @@ pub fn start(config: Config) -> Result<Service, Error> {
     if ledger.latest().tip() == 0 {
         committees.note(&ledger, 0).map_err(books::Error::from)?;
     }
+    let origin = ledger.latest().origin()?;
     let (of_node, peers) = consensus::gossip();
     let started = node::start(
         node::Config {
@@ -142,6 +148,12 @@ pub fn start(config: Config) -> Result<Service, Error> {
             blocks_per_epoch,
             leader_wait: config.heartbeat + LEADER_MARGIN,
             threads: config.threads,
+            blocks_kept: config.blocks_kept,
+            checkpoint: origin.map(|origin| Checkpoint {
+                block: origin.block,
+                finality: origin.finality,
+                boundary: origin.boundary,
+            }),
         },
         Books::new(ledger.clone(), committees, failed),
         of_node,

@@ -67,6 +67,7 @@ fn run(dir: &Path, (genesis, secret, address): &(Genesis, Secret, String)) -> Se
         states: None,
         memory: 1 << 20,
         members: None,
+        blocks_kept: 1 << 10,
         threads: 1,
         recoverers: 1,
         ahead: Arc::new(AtomicU64::new(0)),
@@ -151,9 +152,9 @@ fn hears_of_members_once() {
         key: keccak256(epoch.to_be_bytes()),
         address: format!("127.0.0.1:{}", 1000 + epoch),
     };
-    let members: Members = Arc::new(move |_, epoch, height| {
+    let members: Members = Arc::new(move |contracts, epoch| {
         count.fetch_add(1, Relaxed);
-        assert_eq!(height, epoch.saturating_sub(2) * 4);
+        assert_eq!(contracts.height(), epoch.saturating_sub(2) * 4);
         Ok(vec![member(epoch)])
     });
     let folder = dir.path().join("heard");
@@ -163,7 +164,7 @@ fn hears_of_members_once() {
     }
     // Epochs 0 to 2 by block 0, then 3 by block 4 and 4 by block 8.
     assert_eq!(asked.load(Relaxed), 5);
-    let nobody: Members = Arc::new(|_, _, _| panic!("it is written down"));
+    let nobody: Members = Arc::new(|_, _| panic!("it is written down"));
     let again = Committees::open(folder, nobody, 4).unwrap();
     for epoch in 0..=4_u64 {
         let decided = epoch.saturating_sub(2) * 4;

@@ -8,6 +8,7 @@ use std::{
 
 use commonware_broadcast::buffered;
 use commonware_consensus::{
+    Heightable as _,
     marshal::{
         self, Start,
         resolver::p2p as backfill,
@@ -22,7 +23,7 @@ use commonware_consensus::{
     types::{Epoch, FixedEpocher, ViewDelta},
 };
 use commonware_cryptography::{
-    Signer as _,
+    Digested, Digestible as _, Signer as _,
     bls12381::{dkg::feldman_desmedt::Reveal, primitives::variant::MinSig},
     certificate::ConstantProvider,
     ed25519::{PrivateKey, PublicKey},
@@ -38,7 +39,10 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{
     Clock, Handle, Metrics, Network, Spawner, Storage, buffer::paged::CacheRef,
 };
-use commonware_storage::{archive::prunable, translator::EightCap};
+use commonware_storage::{
+    archive::{Archive as _, prunable},
+    translator::EightCap,
+};
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize, NonZeroDuration};
 use rand_core::CryptoRng;
 
@@ -49,20 +53,21 @@ use crate::{
     committee::{SHARING_MODE, VALIDATORS_MAX},
     delivery,
     engine::{Parts, Timing},
+    prune::Pruner,
     scheme::{NAMESPACE, Roster, Scheme, Schemes},
     seeds::{Seeds, Watched},
 };
 
 /// Waiting messages of an actor; what is above waits as well, or is asked for again.
 const MAILBOX_LEN: NonZeroUsize = NZUsize!(1024);
+/// What the names of votes begin with.
+const VOTES: &str = "simplex";
 /// Bytes of a cached page of a journal.
 const PAGE_LEN: NonZeroU16 = NZU16!(4084);
 /// Pages that are cached: 16 MiB.
 const PAGES_MAX: NonZeroUsize = NZUsize!(4096);
 /// Bytes that journals gather before they write, and read ahead when they are replayed.
 const BUFFER_LEN: NonZeroUsize = NZUsize!(1 << 16);
-/// Blocks in one file of an archive.
-const ARCHIVE_SECTION: NonZeroU64 = NZU64!(1024);
 /// Entries in one file of a cache that is pruned as blocks become final.
 const CACHE_SECTION: NonZeroU64 = NZU64!(64);
 /// Views below the last final one whose votes and blocks are still served.
@@ -131,10 +136,14 @@ where
     pub(crate) async fn marshal(&self) -> (MarshalActor<E>, Marshal) {
         let genesis = Candidate::new(self.parts.execution.genesis());
         let genesis = genesis.expect("the committee was read from it");
+        let anchor = self.parts.anchor.as_ref();
         let config = marshal::Config {
             provider: ConstantProvider::<_, Epoch>::new(self.group()),
             epocher: self.epochs(),
-            start: Start::Genesis(genesis.digested()),
+            start: match anchor {
+                Some(anchor) => Start::Floor(anchor.sync.floor.clone()),
+                None => Start::Genesis(genesis.digested()),
+            },
             partition_prefix: self.named("marshal"),
             mailbox_size: MAILBOX_LEN,
             view_retention: VIEWS_KEPT,
@@ -150,6 +159,10 @@ where
         };
         let finalizations = self.archive("finalizations").await;
         let blocks = self.archive("blocks").await;
+        let blocks = match anchor {
+            Some(anchor) => with_anchor(blocks, &anchor.block).await,
+            None => blocks,
+        };
         let context = self.context.child("marshal");
         let (actor, marshal, _) =
             marshal::core::Actor::init(context, finalizations, blocks, config).await;
@@ -168,7 +181,7 @@ where
             value_partition: self.named(&format!("archive-{name}-values")),
             compression: None,
             codec_config: (),
-            items_per_section: ARCHIVE_SECTION,
+            items_per_section: self.parts.keep.section,
             key_write_buffer: BUFFER_LEN,
             value_write_buffer: BUFFER_LEN,
             replay_buffer: BUFFER_LEN,
@@ -178,14 +191,25 @@ where
             .expect("an archive that cannot be opened stops the validator")
     }
 
-    /// A validator begins with the chain's first block, not with the state of a later one.
-    pub(crate) async fn no_sync(&self) -> SyncPlan {
+    /// What the actors of an epoch begin with that has no block before it here.
+    pub(crate) async fn sync(&self) -> SyncPlan {
         let config = state_sync::Config {
             partition_prefix: self.named("reshare"),
             max_participants: VALIDATORS_MAX,
             max_supported_mode: SHARING_VERSION,
         };
-        state_sync::Plan::init(self.context.child("state_sync"), config, None).await
+        let anchor = self.parts.anchor.as_ref();
+        let provided = anchor.map(|anchor| anchor.sync.clone());
+        state_sync::Plan::init(self.context.child("state_sync"), config, provided).await
+    }
+
+    pub(crate) fn pruner(&self, name: &'static str) -> Pruner<E> {
+        Pruner::new(
+            self.context.child(name),
+            self.parts.keep,
+            self.parts.blocks_per_epoch,
+            self.named(VOTES),
+        )
     }
 
     pub(crate) fn resolver<S, R>(
@@ -313,12 +337,30 @@ where
             state_sync,
             blocks_per_epoch: self.parts.blocks_per_epoch,
             mailbox_size: MAILBOX_LEN,
-            partition_prefix: self.named("simplex"),
+            partition_prefix: self.named(VOTES),
         };
         let context = self.context.child("orchestrator");
         let (actor, mailbox) = orchestrator::Actor::new(context, config);
         (actor.start(votes, certificates, requests), mailbox)
     }
+}
+
+/// The archive with the block that a validator begins with: others need not have it any more. One that
+/// is further has no use for it.
+async fn with_anchor<E>(
+    blocks: Archive<E, Arc<Candidate>>,
+    anchor: &Digested<Candidate>,
+) -> Archive<E, Arc<Candidate>>
+where
+    E: Clock + Storage + Metrics,
+{
+    let height = anchor.height().get();
+    if blocks.last_index().is_some_and(|last| last >= height) {
+        return blocks;
+    }
+    let block = Arc::new(anchor.inner().clone());
+    let written = blocks.put_sync(height, anchor.digest(), &block).await;
+    written.expect("an archive that cannot be written stops the validator")
 }
 
 impl Timing {

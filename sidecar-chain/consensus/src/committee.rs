@@ -213,7 +213,8 @@ pub(crate) fn read_address(address: &str) -> Result<Address, Error> {
     })
 }
 
-fn write_address(address: &Address) -> String {
+/// An address as it is written down.
+pub(crate) fn write_address(address: &Address) -> String {
     match address.ingress() {
         Ingress::Socket(socket) => socket.to_string(),
         Ingress::Dns { host, port } => format!("{}:{port}", host.as_str()),

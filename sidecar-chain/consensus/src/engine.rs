@@ -25,8 +25,8 @@ use commonware_runtime::{Clock, Error, Handle, Metrics, Network, Spawner, Storag
 use rand_core::CryptoRng;
 
 use crate::{
-    Committee, Execution, Gossip, Secret, actors::Actors, channels::Channels, delivery,
-    secrets::Secrets,
+    Committee, Execution, Gossip, Secret, actors::Actors, channels::Channels, checkpoint::Anchor,
+    delivery, prune::Keep, secrets::Secrets,
 };
 
 /// How long consensus waits.
@@ -42,6 +42,8 @@ pub(crate) struct Timing {
 pub(crate) struct Parts<X, M, B> {
     pub(crate) execution: X,
     pub(crate) committee: Committee,
+    /// Where it begins, if not at the chain's first block.
+    pub(crate) anchor: Option<Anchor>,
     pub(crate) secret: Secret,
     pub(crate) secrets: Secrets,
     pub(crate) manager: M,
@@ -49,6 +51,7 @@ pub(crate) struct Parts<X, M, B> {
     pub(crate) gossip: Gossip,
     pub(crate) timing: Timing,
     pub(crate) blocks_per_epoch: NonZeroU64,
+    pub(crate) keep: Keep,
     /// What its files are named with, where several validators share a disk.
     pub(crate) prefix: String,
 }
@@ -73,7 +76,7 @@ where
     keep_first_share(&mut parts.secrets, &parts.secret).await;
     let actors = Actors::new(&context, &parts);
     let (marshal_actor, marshal) = actors.marshal().await;
-    let sync = actors.no_sync().await;
+    let sync = actors.sync().await;
     let (fence, gate) = Fence::new();
     let (resharing, reshare) = actors.resharing(&marshal, sync.clone(), fence, channels.dealings);
     let application = actors.application(&marshal, reshare.clone());
@@ -85,6 +88,7 @@ where
     let (inbox, outbox) = delivery::channel();
     let reporters = Reporters::from((inbox, Reporters::from((orchestrator, reshare))));
     let marshalling = marshal_actor.start(reporters, buffer, resolver);
+    let pruner = actors.pruner("pruner");
     drop(actors);
 
     let Parts {
@@ -93,7 +97,7 @@ where
     let transactions = channels.transactions;
     let delivering = context
         .child("delivery")
-        .spawn(move |_| outbox.run(execution, marshal));
+        .spawn(move |clock| outbox.run(clock, execution, marshal, pruner));
     let gossiping = context
         .child("gossip")
         .spawn(move |clock| gossip.run(clock, transactions));

@@ -20,7 +20,8 @@
 //! | a block as commonware sees it | `candidate` |
 //! | blocks that are proposed and checked | `adapter` |
 //! | the randomness of every view | `seeds` |
-//! | blocks that are final | `delivery` |
+//! | a validator that begins with a later block | [`checkpoint`] |
+//! | blocks that are final, and those that are not kept any more | `delivery`, `prune` |
 //! | keys and schemes of an epoch | `scheme`, `secrets` |
 //! | what goes over the network | `channels` |
 //! | how the actors are made and put together | `actors`, `engine` |
@@ -47,6 +48,7 @@
 //! Not every final block has a [`Finality`](lode_chain_types::Finality) of its own: one whose votes
 //! were late is final because a block above it is, and is proved by that one and the hashes between.
 
+pub mod checkpoint;
 pub mod committee;
 pub mod execution;
 pub mod gossip;
@@ -58,12 +60,14 @@ mod candidate;
 mod channels;
 mod delivery;
 mod engine;
+mod prune;
 mod scheme;
 mod secrets;
 mod seeds;
 #[cfg(test)]
 mod simulation;
 
+pub use checkpoint::Checkpoint;
 pub use committee::{Committee, Secret, Validator, deal};
 pub use execution::Execution;
 pub use gossip::{Gossip, gossip};

@@ -18,15 +18,17 @@ use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZUsize};
+use commonware_utils::{NZU32, NZU64, NZUsize};
 use futures_channel::oneshot;
 
 use crate::{
-    Committee, Execution, Gossip, Secret,
+    Checkpoint, Committee, Execution, Gossip, Secret,
     channels::{CHANNELS, Channels, message_len_max},
+    checkpoint::{self, Anchor},
     committee,
     committee::VALIDATORS_MAX,
     engine::{self, Parts, Timing},
+    prune::Keep,
     scheme::NAMESPACE,
     secrets::Secrets,
 };
@@ -35,6 +37,8 @@ use crate::{
 const MAILBOX_LEN: std::num::NonZeroUsize = NZUsize!(1024);
 /// Committees whose members stay connected: the running one, the next two, and one that was late.
 const COMMITTEES_CONNECTED: std::num::NonZeroUsize = NZUsize!(4);
+/// Blocks in one file of an archive.
+const ARCHIVE_SECTION: NonZeroU64 = NZU64!(1024);
 /// Time for actors to end by themselves.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How far clocks of two validators may be apart.
@@ -56,6 +60,10 @@ pub struct Config {
     pub leader_wait: Duration,
     /// Threads for the network and for actors.
     pub threads: usize,
+    /// Blocks and certificates below the last one that are kept for validators that were away.
+    pub blocks_kept: u64,
+    /// The block that execution began with; none if that is the chain's first.
+    pub checkpoint: Option<Checkpoint>,
 }
 
 /// Why a validator did not begin, or ended.
@@ -64,6 +72,9 @@ pub enum Error {
     /// The first block or the keys are not those of a validator.
     #[error(transparent)]
     Committee(#[from] committee::Error),
+    /// The block to begin with is not what it should be.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(#[from] checkpoint::Error),
     /// Its folder or its thread cannot be had.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -87,11 +98,24 @@ pub fn start<X: Execution>(config: Config, execution: X, gossip: Gossip) -> Resu
     let committee = Committee::of(&execution.genesis())?;
     // Read here so that a bad share is an error and not a panic of an actor.
     config.secret.share()?;
+    let checkpoint = config.checkpoint.as_ref();
+    let anchor = checkpoint
+        .map(|checkpoint| checkpoint.anchor(&committee))
+        .transpose()?;
     let secrets = Secrets::open(&config.storage.join("secrets"))?;
     let (stop, stopped) = oneshot::channel();
     let thread = thread::Builder::new()
         .name("consensus".to_owned())
-        .spawn(move || run(config, committee, secrets, execution, gossip, stopped))?;
+        .spawn(move || {
+            run(
+                config,
+                (committee, anchor),
+                secrets,
+                execution,
+                gossip,
+                stopped,
+            )
+        })?;
     Ok(Node {
         stop: Some(stop),
         thread: Some(thread),
@@ -149,7 +173,7 @@ impl Drop for Node {
 
 fn run<X: Execution>(
     config: Config,
-    committee: Committee,
+    (committee, anchor): (Committee, Option<Anchor>),
     secrets: Secrets,
     execution: X,
     gossip: Gossip,
@@ -167,6 +191,7 @@ fn run<X: Execution>(
         let parts = Parts {
             execution,
             committee,
+            anchor,
             secret: config.secret,
             secrets,
             manager: AddressableManager::new(oracle.clone()),
@@ -177,6 +202,10 @@ fn run<X: Execution>(
                 fetch: config.leader_wait,
             },
             blocks_per_epoch: config.blocks_per_epoch,
+            keep: Keep {
+                blocks: config.blocks_kept,
+                section: ARCHIVE_SECTION,
+            },
             prefix: String::new(),
         };
         let validator = context

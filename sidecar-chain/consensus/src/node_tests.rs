@@ -56,6 +56,8 @@ impl Machine {
             blocks_per_epoch: NZU64!(64),
             leader_wait: Duration::from_secs(2),
             threads: 1,
+            blocks_kept: 1 << 10,
+            checkpoint: None,
         };
         let (validator, peers) = gossip();
         let node = start(config, self.toys[at].clone(), validator).expect("it starts");

@@ -40,6 +40,20 @@ pub enum Error {
         /// The rule.
         rule: &'static str,
     },
+    /// A checkpoint's state that is there by half.
+    #[error(
+        "a checkpoint sync into this folder has not ended: start it again, or remove the folder"
+    )]
+    Unfinished,
+    /// There is a chain where one was to begin.
+    #[error("the folder holds a chain up to block {tip} already")]
+    Begun {
+        /// Its last block.
+        tip: Height,
+    },
+    /// A folder could not be made, moved or removed.
+    #[error(transparent)]
+    Folder(#[from] std::io::Error),
     /// Neither final nor executed here.
     #[error("block {0} is not known")]
     Unknown(B256),

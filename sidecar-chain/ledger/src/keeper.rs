@@ -98,6 +98,7 @@ fn write(shared: &Shared, versions: &mut Versions, group: &[Job]) -> Result<(), 
     let view = View {
         state: versions.latest(),
         from: versions.from(),
+        base: shared.latest().base(),
     };
     let block = &last.node.block;
     shared

@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 
 use crate::{
     chain::Chain,
-    crypto,
+    checkpoint, crypto,
     error::Error,
     events::{Event, Listeners},
     keeper::{self, Job},
@@ -66,16 +66,21 @@ impl Ledger {
     /// Opens the books of a chain in a folder, or begins them.
     ///
     /// # Errors
-    /// [`Error::OtherChain`], and when the store fails.
+    /// [`Error::OtherChain`], [`Error::Unfinished`], and when the store fails.
     pub fn open(dir: &Path, chain: Chain, options: Options) -> Result<Ledger, Error> {
         crypto::install();
         let mut versions = Versions::open(dir, &tables::NAMES, options.memory)?;
         if versions.tip().is_none() {
+            if versions.filled()?.is_some() {
+                return Err(Error::Unfinished);
+            }
             let rows = tables::rows(&chain.genesis, &[], &[], None);
             versions.commit(chain.genesis.height(), &[&chain.changes], rows)?;
         }
+        let state = versions.latest();
         let view = View {
-            state: versions.latest(),
+            base: checkpoint::height(&state)?,
+            state,
             from: versions.from(),
         };
         let wanted = chain.genesis.hash();

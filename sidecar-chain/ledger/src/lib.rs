@@ -12,6 +12,7 @@
 //! | what | module |
 //! |---|---|
 //! | a chain's rules and its block zero | [`chain`] |
+//! | a ledger that begins with a later block | [`checkpoint`] |
 //! | handles for consensus, RPC and users | [`ledger`] |
 //! | the thread that executes, and what a header must be | [`worker`], [`rules`] |
 //! | executed blocks that are not final | [`tree`] |
@@ -25,6 +26,7 @@
 //! different final blocks of one height are an error that stops the chain, never an overwrite.
 
 pub mod chain;
+pub mod checkpoint;
 mod crypto;
 pub mod error;
 pub mod events;
@@ -38,6 +40,7 @@ pub mod view;
 pub mod worker;
 
 pub use chain::Chain;
+pub use checkpoint::{Checkpoint, Origin, Staging};
 pub use error::Error;
 pub use ledger::Ledger;
 pub use options::Options;

@@ -10,6 +10,7 @@
 //!  places     transaction's hash      height ‖ index
 //!  logged     address ‖ height        nothing: the block has a log of that address
 //!             topic ‖ height          nothing: the block has a log with that first topic
+//!  checkpoint name                    what a ledger that did not begin with block zero began with
 //! ```
 //! Heights are 8 bytes, big-endian, so rows lie in order; indices are 4. An address has 20 bytes and
 //! a topic 32, so their keys never meet. A receipt's bloom is computed again when it is read.
@@ -29,8 +30,15 @@ use lode_chain_types::{Block, FINALITY_LEN, Finality, Height, Round};
 use crate::error::Error;
 
 /// Names of the tables, in the order of their numbers.
-pub const NAMES: [&str; 7] = [
-    "headers", "bodies", "receipts", "finality", "hashes", "places", "logged",
+pub const NAMES: [&str; 8] = [
+    "headers",
+    "bodies",
+    "receipts",
+    "finality",
+    "hashes",
+    "places",
+    "logged",
+    "checkpoint",
 ];
 /// Headers.
 pub const HEADERS: Table = Table(0);
@@ -46,6 +54,8 @@ pub const HASHES: Table = Table(4);
 pub const PLACES: Table = Table(5);
 /// Blocks with logs, by address and by first topic.
 pub const LOGGED: Table = Table(6);
+/// What a ledger began with, if not with block zero.
+pub const CHECKPOINT: Table = Table(7);
 
 /// What a block holds beside its header.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use lode_chain_state::{apply, versions};
 use lode_chain_types::{Block, Finality, Height};
 
 use crate::{
+    checkpoint::{self, Origin},
     error::Error,
     tables::{
         self, BODIES, Body, FINALITY, HASHES, HEADERS, PLACES, Place, RECEIPTS, decode_body,
@@ -21,6 +22,8 @@ pub struct View {
     pub(crate) state: versions::View,
     /// The oldest block whose state is kept.
     pub(crate) from: Height,
+    /// The block that the ledger began with.
+    pub(crate) base: Height,
 }
 
 /// A transaction with its block.
@@ -45,6 +48,24 @@ impl View {
     /// The oldest block whose state is kept.
     pub fn from(&self) -> Height {
         self.from
+    }
+
+    /// The block that the ledger began with: of those below there are block zero and some headers.
+    pub fn base(&self) -> Height {
+        self.base
+    }
+
+    /// Whether a block is below the one that the ledger began with, and so not here.
+    pub fn is_pruned(&self, height: Height) -> bool {
+        (1..self.base).contains(&height)
+    }
+
+    /// What the ledger began with; none if that was block zero.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn origin(&self) -> Result<Option<Origin>, Error> {
+        checkpoint::origin(self)
     }
 
     /// The state after a block.

@@ -81,7 +81,14 @@ impl Trust {
         if file.len() > GENESIS_LEN_MAX {
             return Err(Error::Len { len: file.len() });
         }
-        let genesis: Genesis = serde_json::from_slice(file)?;
+        Trust::of(&serde_json::from_slice(file)?)
+    }
+
+    /// The same of a genesis file that was read already.
+    ///
+    /// # Errors
+    /// When it is not one of ours.
+    pub fn of(genesis: &Genesis) -> Result<Trust, Error> {
         let ours = genesis.config.extra_fields.get(OURS);
         let ours: Ours = serde_json::from_value(ours.ok_or(Error::NotOurs)?.clone())?;
         let key: &[u8; KEY_LEN] = ours.key[..].try_into().map_err(|_| Error::KeyLen {
@@ -93,7 +100,7 @@ impl Trust {
                 len: namespace.len(),
             });
         }
-        let mut first = genesis::header(&genesis)?;
+        let mut first = genesis::header(genesis)?;
         if let Some(round) = &ours.round {
             first.parent_beacon_block_root = Some(keccak256(round));
         }

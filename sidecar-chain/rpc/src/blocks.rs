@@ -86,6 +86,7 @@ fn whole_by(service: &Service, at: Selector) -> Answer<Option<Arc<Whole>>> {
     }
     let view = service.view();
     match at.height(&view)? {
+        Some(height) if view.is_pruned(height) => Err(Failure::pruned()),
         Some(height) => service.recent.block(&view, height),
         None => Ok(None),
     }
@@ -178,6 +179,9 @@ fn header_by(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Option<
         return Ok(None);
     };
     let found = view.header(height)?;
+    if found.is_none() && view.is_pruned(height) {
+        return Err(Failure::pruned());
+    }
     Ok(found.map(|found| {
         let hash = found.hash_slow();
         header(found, hash, None)

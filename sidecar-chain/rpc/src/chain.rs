@@ -92,10 +92,10 @@ fn capabilities(service: &Service, arguments: &mut Arguments<'_>) -> Answer<Valu
         "head": { "number": U64::from(view.tip()), "hash": hash },
         "state": from(states),
         "stateproofs": from(states),
-        "tx": from(0),
-        "logs": from(0),
-        "receipts": from(0),
-        "blocks": from(0),
+        "tx": from(view.base()),
+        "logs": from(view.base()),
+        "receipts": from(view.base()),
+        "blocks": from(view.base()),
     }))
 }
 

@@ -5,7 +5,9 @@
 //! |---|---|
 //! | -32602 | an argument is missing or is not what it should be |
 //! | -32000 | all else that geth says, such as "nonce too low" |
+//! | -32001 | what a node that syncs asked for is gone (EIP-1474) |
 //! | -32005 | a limit of this node; `data` tells the limits (EIP-1474) |
+//! | 4444 | of blocks before the one that this node began with there is nothing |
 //! | 3 | execution was reverted; `data` is what the contract said |
 
 use alloy_primitives::{Bytes, U256};
@@ -20,6 +22,8 @@ pub const ARGUMENT: i32 = -32602;
 pub const SERVER: i32 = -32000;
 /// A limit of this node (EIP-1474).
 pub const LIMIT: i32 = -32005;
+/// Blocks that are not kept (as in geth).
+pub const PRUNED: i32 = 4444;
 /// Execution was reverted.
 pub const REVERTED: i32 = 3;
 
@@ -47,6 +51,11 @@ impl Failure {
     /// A limit of this node. `data` tells the limits, so that a client can keep them.
     pub fn limit(message: impl Into<String>, data: impl Serialize) -> Failure {
         Failure(ErrorObjectOwned::owned(LIMIT, message, Some(data)))
+    }
+
+    /// A block below the one that this node began with, in geth's words.
+    pub fn pruned() -> Failure {
+        Failure::coded(PRUNED, "pruned history unavailable")
     }
 
     /// Execution was reverted, and the contract said `output`.

@@ -130,7 +130,15 @@ fn history(service: &Service, arguments: &mut Arguments<'_>) -> Answer<FeeHistor
     if count == 0 {
         return Ok(FeeHistory::default());
     }
+    if view.is_pruned(newest) {
+        return Err(Failure::pruned());
+    }
     let oldest = (newest + 1).saturating_sub(count);
+    let oldest = if newest > 0 {
+        oldest.max(view.base())
+    } else {
+        oldest
+    };
     let mut history = History {
         service,
         answer: FeeHistory {

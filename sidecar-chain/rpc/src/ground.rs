@@ -46,10 +46,10 @@ impl Ground {
     /// # Errors
     /// When its state is not kept, or the store fails.
     pub fn new(view: View, height: Height) -> Answer<Ground> {
+        let state = view.state(height)?;
         let header = view
             .header(height)?
             .ok_or_else(|| Failure::server("header not found"))?;
-        let state = view.state(height)?;
         Ok(Ground {
             view,
             header,

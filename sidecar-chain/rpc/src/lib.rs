@@ -16,6 +16,7 @@
 //! | calls, and what they need | [`call`], `estimate`, on the state of [`ground`] |
 //! | blocks that might come | `simulate`, `simulated` |
 //! | transactions looked into | `debug`, `trace`, by `replay` |
+//! | what a node that begins with a state asks for | [`sync`] |
 //! | what a wallet leaves open | `fill` |
 //! | helpers for development | [`dev`] |
 //! | transactions from wallets | [`send`], [`senders`], `waiting` |
@@ -52,6 +53,7 @@ pub mod service;
 mod simulate;
 mod simulated;
 mod subscribe;
+pub mod sync;
 mod trace;
 mod waiting;
 pub mod whole;

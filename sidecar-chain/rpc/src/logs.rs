@@ -176,6 +176,9 @@ pub fn find(service: &Service, view: &View, query: &Query) -> Answer<Vec<RpcLog>
                     "block range extends beyond current head block",
                 ));
             }
+            if view.is_pruned(from.max(1)) && to > 0 {
+                return Err(Failure::pruned());
+            }
             between(service, view, &query.wanted, from, to)
         }
     }

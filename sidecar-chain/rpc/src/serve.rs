@@ -21,7 +21,7 @@ use tower_http::cors::CorsLayer;
 use crate::{
     accounts, blocks, call, chain, config::Config, debug, dev, estimate, fees, fill, filters,
     front::Fronts, ids::Ids, logs, origins::Origins, send, service, service::Service, simulate,
-    subscribe, trace, waiting,
+    subscribe, sync, trace, waiting,
 };
 
 /// A server that runs. It ends when this is dropped, or by [`Handle::stop`].
@@ -154,6 +154,7 @@ pub fn module(service: Arc<Service>) -> RpcModule<Service> {
     fill::register(&mut methods);
     simulate::register(&mut methods);
     waiting::register(&mut methods);
+    sync::register(&mut methods);
     debug::register_raw(&mut methods);
     if traces {
         debug::register(&mut methods);

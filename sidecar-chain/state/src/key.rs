@@ -62,6 +62,18 @@ impl Key {
         Key(key.to_vec())
     }
 
+    /// Which kind of the list above it is, and its one or two hashes; none for a node.
+    pub fn parts(&self) -> Option<(u8, B256, Option<B256>)> {
+        let (kind, rest) = self.0.split_first()?;
+        let (first, rest) = rest.split_first_chunk::<32>()?;
+        let second = match (kind, rest) {
+            (1 | 5, []) => None,
+            (2, rest) => Some(B256::try_from(rest).ok()?),
+            _ => return None,
+        };
+        Some((*kind, B256::from(*first), second))
+    }
+
     /// As it is stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

@@ -64,6 +64,20 @@ pub enum Leaf {
 }
 
 impl Leaf {
+    /// Its whole key.
+    pub fn place(&self) -> Place {
+        match self {
+            Leaf::Account { address, .. } => Place {
+                account: None,
+                path: Nibbles::unpack(address),
+            },
+            Leaf::Slot { address, slot, .. } => Place {
+                account: Some(*address),
+                path: Nibbles::unpack(slot),
+            },
+        }
+    }
+
     /// As the state keeps it.
     pub fn entry(&self) -> (Key, Bytes) {
         match self {
@@ -140,6 +154,11 @@ impl Walk {
         Walk { ahead }
     }
 
+    /// At the end of any state.
+    pub fn at_end() -> Walk {
+        Walk { ahead: Vec::new() }
+    }
+
     /// From the first node at a place or behind it, in a state that has all nodes above it. Cost: a
     /// node for each level.
     ///
@@ -158,6 +177,34 @@ impl Walk {
             }
         }
         Ok(walk)
+    }
+
+    /// The leaf of a whole key in one trie, which has that root; none if the key is not in it. Only the
+    /// nodes on the way are read, from wherever `read` has them, and each is checked.
+    ///
+    /// # Errors
+    /// When a node cannot be read, or is none of the trie.
+    pub fn find<E: From<Refused>>(
+        root: B256,
+        key: &Place,
+        mut read: impl FnMut(&Place) -> Result<Bytes, E>,
+    ) -> Result<Option<Leaf>, E> {
+        let mut walk = Walk::new(root);
+        for first in &mut walk.ahead {
+            first.place.account = key.account;
+        }
+        let mut leaves = Vec::new();
+        while let Some(next) = walk.ahead.last() {
+            if next.place == *key || next.place.is_above(key) {
+                let node = read(&next.place)?;
+                walk.accept(&node, &mut leaves)?;
+            } else if next.place.order(key) == Ordering::Less {
+                walk.ahead.pop();
+            } else {
+                break;
+            }
+        }
+        Ok(leaves.into_iter().find(|leaf| leaf.place() == *key))
     }
 
     /// Where the next node is; none at the end.
@@ -335,7 +382,9 @@ impl Place {
         match (&self.account, &other.account) {
             (None, Some(account)) => Nibbles::unpack(account).starts_with(&self.path),
             (one, two) => {
-                one == two && other.path.len() > self.path.len() && other.path.starts_with(&self.path)
+                one == two
+                    && other.path.len() > self.path.len()
+                    && other.path.starts_with(&self.path)
             }
         }
     }

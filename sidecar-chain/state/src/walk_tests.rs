@@ -1,6 +1,6 @@
 //! A state that is walked over is copied whole, wherever the walk is cut; nothing else is taken.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use alloy_primitives::keccak256;
 use alloy_trie::KECCAK_EMPTY;
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     apply::{Block, Info, Touched, apply},
-    layers::Nothing,
+    layers::{Layers, Nothing},
     versions::Versions,
 };
 
@@ -22,7 +22,12 @@ fn block(accounts: u64) -> Block {
             code_hash: KECCAK_EMPTY,
         };
         let count = if number == 3 { 300 } else { number % 4 };
-        let slots = (0..count).map(|slot| (keccak256([slot.to_be_bytes()].concat()), U256::from(slot + 1)));
+        let slots = (0..count).map(|slot| {
+            (
+                keccak256([slot.to_be_bytes()].concat()),
+                U256::from(slot + 1),
+            )
+        });
         Touched {
             info: Some(info),
             wiped: false,
@@ -95,6 +100,45 @@ fn a_copy_is_whole() {
         assert_eq!(copied.filled().unwrap(), None);
         assert_eq!(all(&copied.latest()), all(&source.latest()));
     }
+}
+
+/// Every account and slot is found by its key along a few nodes, and what is not there is not.
+#[test]
+fn keys_are_found() {
+    let (_dir, source, root) = state(60);
+    let view = source.latest();
+    let mut leaves = Vec::new();
+    let mut walk = Walk::new(root);
+    for node in Walk::new(root).page(&view, usize::MAX, usize::MAX).unwrap() {
+        walk.accept(&node, &mut leaves).unwrap();
+    }
+    let mut read = 0;
+    let mut find = |root, key: &Place| {
+        Walk::find::<Error>(root, key, |place| {
+            read += 1;
+            Ok(place.read(&view)?)
+        })
+        .unwrap()
+    };
+    let mut storage = EMPTY_ROOT_HASH;
+    for leaf in &leaves {
+        let root = match leaf {
+            Leaf::Account { account, .. } => {
+                storage = account.storage_root;
+                root
+            }
+            Leaf::Slot { .. } => storage,
+        };
+        assert_eq!(find(root, &leaf.place()).as_ref(), Some(leaf));
+        let mut absent = leaf.place();
+        absent.path = Nibbles::unpack(keccak256(absent.path.pack()));
+        assert_eq!(find(root, &absent), None);
+    }
+    assert!(
+        read < leaves.len() * 12,
+        "{read} nodes for {} keys",
+        leaves.len()
+    );
 }
 
 /// An empty state, and one with a single account, are walked over as well.
@@ -185,11 +229,13 @@ fn places_are_text() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     /// Whatever place is asked for, a walk is taken up there or behind it, and never before.
     #[test]
     fn any_place_is_taken_up(digits in "[0-9a-f]{0,64}", number in 0..60_u64, deep in any::<bool>()) {
-        let (_dir, source, root) = state(60);
-        let view = source.latest();
+        let (root, changes) = apply(&Nothing, &block(60)).unwrap();
+        let view = Layers::new(Nothing).with(Arc::new(changes));
         let account = deep.then(|| keccak256(number.to_be_bytes()));
         let path = digits.parse::<Place>().unwrap().path;
         let place = Place { account, path };

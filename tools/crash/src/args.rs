@@ -65,6 +65,16 @@ pub enum Verb {
         #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(16..))]
         blocks: u64,
     },
+    /// A validator begins with the newest block of others, whose first blocks nobody sends any more,
+    /// and becomes one of those that the chain cannot do without
+    ChainSync {
+        /// Blocks of an epoch
+        #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(16..))]
+        blocks: u64,
+        /// Blocks of the chain before the newcomer: above 1024 for the first to be gone
+        #[arg(long, default_value_t = 1400)]
+        before: u64,
+    },
     /// Runs a command that dies with its parent
     #[command(hide = true)]
     Guarded {

@@ -9,7 +9,7 @@
 //! - [`rpc`], [`network`]: requests, and processes;
 //! - [`book`], [`watch`], [`load`]: what was seen, who sees it, and what keeps the chain busy;
 //! - [`check`]: a validator against the book, and its state against its own headers;
-//! - [`kill`], [`partition`], [`epochs`]: the proofs.
+//! - [`kill`], [`partition`], [`epochs`], [`sync`]: the proofs.
 
 pub mod book;
 pub mod check;
@@ -19,4 +19,5 @@ pub mod load;
 pub mod network;
 pub mod partition;
 pub mod rpc;
+pub mod sync;
 pub mod watch;

@@ -49,13 +49,15 @@ fn run(cli: &Cli) -> Outcome<Report> {
         Verb::Kill { .. }
         | Verb::Seccomp { .. }
         | Verb::Chain { .. }
-        | Verb::ChainEpochs { .. } => Mounter::Root,
+        | Verb::ChainEpochs { .. }
+        | Verb::ChainSync { .. } => Mounter::Root,
     };
     let crash = std::env::current_exe().map_err(Failure::machine("finding this program"))?;
     let mut setup = Setup::new(&cli.common, crash)?;
     let outcome = match &cli.verb {
         Verb::Chain { cycles, validators } => chain::kill::run(&setup, *cycles, validators),
         Verb::ChainEpochs { blocks } => chain::epochs::run(&setup, *blocks),
+        Verb::ChainSync { blocks, before } => chain::sync::run(&setup, *blocks, *before),
         Verb::ChainPartition { rounds } => chain::partition::run(&setup, *rounds),
         Verb::Kill { cycles } => kill::run(&setup, *cycles),
         Verb::Seccomp { cycles } => kill::run_without_ring(&mut setup, *cycles),

@@ -189,9 +189,18 @@ pub struct ChainArgs {
     #[arg(long, value_name = "MS", default_value_t = 2000,
           value_parser = clap::value_parser!(u64).range(50..=60_000))]
     pub heartbeat_ms: u64,
-    /// Blocks whose state is kept below the last one [default: all]
+    /// Begin an empty folder with the newest block of these nodes (their JSON-RPC) instead of with the
+    /// chain's first; all that they say is checked by the genesis file. Nothing if there is a chain
+    #[arg(long, value_name = "URL", value_delimiter = ',')]
+    pub checkpoint_sync: Vec<String>,
+    /// Blocks whose state is kept below the last one; who serves checkpoints keeps an epoch's
+    /// [default: all]
     #[arg(long, value_name = "N")]
     pub states: Option<u64>,
+    /// Blocks that consensus keeps for validators that were away; at least those of the epoch. The
+    /// ledger keeps all
+    #[arg(long, value_name = "N", default_value_t = 1 << 14)]
+    pub keep_blocks: u64,
     /// Development: accounts whose keys everybody knows, and helpers of test tools
     #[arg(long)]
     pub dev: bool,

@@ -5,6 +5,9 @@
 //!   consensus        a thread and a runtime of its own
 //!   chain-exec/keep  the ledger's two threads
 //! ```
+//! [`checkpoint`] makes an empty folder begin with a block that others have, before all of it starts.
+
+mod checkpoint;
 
 use std::{
     fs,
@@ -17,8 +20,8 @@ use std::{
 
 use alloy_genesis::Genesis;
 use lode_chain::{
-    Config, Ledger, LedgerError, Secret, Service, Validator,
-    ask::ask,
+    Config, LedgerError, Members, Secret, Service, Validator,
+    ask::Contracts,
     rpc::{self, dev::Dev},
     start,
 };
@@ -47,12 +50,16 @@ const MEMORY: usize = 64 << 20;
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs a validator until it is told to stop, or something fails.
-pub fn run(args: &ChainArgs, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &ChainArgs, ca: Option<&Path>, output: Output) -> Outcome<ExitCode> {
     let began = Instant::now();
     journal::start_with(&args.log, false)?;
     let genesis: Genesis = read(&args.genesis, "a genesis file")?;
     let secret: Secret = read(&args.key, "a validator's key file")?;
     fs::create_dir_all(&args.dir).map_err(|error| Failure::file(args.dir.display(), &error))?;
+    let members: Members = Arc::new(registered);
+    if !args.checkpoint_sync.is_empty() {
+        checkpoint::run(args, ca, &genesis, Arc::clone(&members), output)?;
+    }
     let ahead = Arc::new(AtomicU64::new(0));
     let service = start(Config {
         genesis,
@@ -63,7 +70,8 @@ pub fn run(args: &ChainArgs, output: Output) -> Outcome<ExitCode> {
         heartbeat: Duration::from_millis(args.heartbeat_ms),
         states: args.states,
         memory: MEMORY,
-        members: Some(Arc::new(registered)),
+        members: Some(members),
+        blocks_kept: args.keep_blocks,
         threads: CONSENSUS_THREADS,
         recoverers: RECOVERERS,
         ahead: Arc::clone(&ahead),
@@ -92,9 +100,9 @@ pub fn run(args: &ChainArgs, output: Output) -> Outcome<ExitCode> {
 
 /// Who is to validate in an epoch, as the stake registry says after a block. Nobody if there is no
 /// registry, or it does not answer.
-fn registered(ledger: &Ledger, epoch: u64, height: u64) -> Result<Vec<Validator>, LedgerError> {
+fn registered(contracts: &dyn Contracts, epoch: u64) -> Result<Vec<Validator>, LedgerError> {
     let question = committee::committee_call(epoch);
-    let Some(answer) = ask(ledger, height, COMMITTEE, question)? else {
+    let Some(answer) = contracts.ask(COMMITTEE, question)? else {
         tracing::warn!(epoch, "the stake registry does not answer");
         return Ok(Vec::new());
     };

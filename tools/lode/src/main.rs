@@ -53,7 +53,11 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
     };
     match &cli.verb {
         Verb::Node(_) => node::run(&settings(cli)?, output),
-        Verb::Chain(args) => chain::run(args, output),
+        Verb::Chain(args) => chain::run(
+            args,
+            cli.common.ca.as_deref().map(std::path::Path::new),
+            output,
+        ),
         Verb::Devnet(args) => devnet::run(args, output),
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),

@@ -77,6 +77,16 @@ impl Output {
 }
 
 impl Output {
+    /// A bar over `parts`, shown as percents. Invisible unless somebody watches.
+    pub fn percents(self, parts: u64) -> ProgressBar {
+        if !self.is_watched() {
+            return ProgressBar::with_draw_target(Some(parts), ProgressDrawTarget::hidden());
+        }
+        let style = ProgressStyle::with_template("{msg:40!} {bar:24} {percent:>3} % {eta:>4}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::with_draw_target(Some(parts), ProgressDrawTarget::stderr()).with_style(style)
+    }
+
     /// A sign that something goes on, without a measure. Invisible unless somebody watches.
     pub fn spinner(self, what: &'static str) -> ProgressBar {
         if !self.is_watched() {

@@ -104,6 +104,8 @@ const LIBRARIES: &[Crate] = &[
         may: &[
             "lode-proofs",
             "lode-chain-types",
+            "lode-chain-state",
+            "lode-chain-light",
             "lode-chain-exec",
             "lode-chain-pool",
             "lode-chain-ledger",

@@ -19,11 +19,12 @@ use super::{
     wires::{self, Peers, Receiver, Sender},
 };
 use crate::{
-    Committee, Execution as _, Secret,
+    Checkpoint, Committee, Execution as _, Secret,
     channels::{CHANNELS, Channels, message_len_max},
     deal,
     engine::{self, Parts, Timing},
     gossip,
+    prune::Keep,
     secrets::Secrets,
 };
 
@@ -41,6 +42,7 @@ pub(crate) struct Cluster {
     pub(crate) committee: Committee,
     pub(crate) members: Vec<Member>,
     blocks_per_epoch: NonZeroU64,
+    keep: Keep,
     schedule: Members,
     folder: Arc<Folder>,
     link: Link,
@@ -51,6 +53,8 @@ pub(crate) struct Cluster {
 pub(crate) struct Member {
     pub(crate) secret: Secret,
     pub(crate) toy: Toy,
+    /// Where it begins, if not at the chain's first block.
+    pub(crate) checkpoint: Option<Checkpoint>,
     running: Option<Handle<Result<(), Error>>>,
     /// Halves of one that is two.
     halves: Vec<Handle<Result<(), Error>>>,
@@ -65,6 +69,8 @@ pub(crate) struct Shape {
     pub(crate) first: usize,
     pub(crate) link: Link,
     pub(crate) blocks_per_epoch: NonZeroU64,
+    /// What of final blocks is kept.
+    pub(crate) keep: Keep,
     /// Positions of members of each epoch; none for the first committee for ever.
     pub(crate) schedule: Option<fn(u64) -> Vec<usize>>,
 }
@@ -143,6 +149,7 @@ impl Cluster {
                     schedule.clone(),
                     &[u8::try_from(at).expect("few")],
                 ),
+                checkpoint: None,
                 running: None,
                 halves: Vec::new(),
                 starts: 0,
@@ -155,6 +162,7 @@ impl Cluster {
             committee,
             members,
             blocks_per_epoch: shape.blocks_per_epoch,
+            keep: shape.keep,
             schedule,
             folder: Arc::new(Folder::new()),
             link: shape.link,
@@ -243,9 +251,12 @@ impl Cluster {
         member.starts += 1;
         let folder = self.folder.path().join(name);
         let (gossip, _) = gossip::gossip();
+        let checkpoint = member.checkpoint.as_ref();
+        let anchor = checkpoint.map(|checkpoint| checkpoint.anchor(&self.committee));
         let parts = Parts {
             execution: toy,
             committee: self.committee.clone(),
+            anchor: anchor.map(|anchor| anchor.expect("its parts belong together")),
             secret: member.secret.clone(),
             secrets: Secrets::open(&folder).expect("a folder of its own"),
             manager: AddressableManager::new(self.oracle.socket_manager()),
@@ -256,6 +267,7 @@ impl Cluster {
                 fetch: LEADER_WAIT / 4,
             },
             blocks_per_epoch: self.blocks_per_epoch,
+            keep: self.keep,
             prefix: format!("{name}-"),
         };
         let starts = self.members[at].starts;

@@ -4,6 +4,7 @@
 mod byzantine;
 mod cluster;
 pub(crate) mod folder;
+mod late;
 mod proof;
 mod seeds;
 pub(crate) mod toy;
@@ -16,6 +17,7 @@ use commonware_p2p::simulated::Link;
 use commonware_runtime::{Clock as _, Runner as _, deterministic};
 use commonware_utils::{NZU64, probability};
 
+use crate::prune::Keep;
 use cluster::{Cluster, ENDLESS, Shape};
 
 fn link(milliseconds: u64) -> Link {
@@ -32,6 +34,10 @@ fn committee(count: usize) -> Shape {
         first: count,
         link: link(10),
         blocks_per_epoch: ENDLESS,
+        keep: Keep {
+            blocks: 1 << 20,
+            section: NZU64!(64),
+        },
         schedule: None,
     }
 }

@@ -44,6 +44,18 @@ impl Toy {
         })))
     }
 
+    /// Begins with the state after a block of another chain: all that it has of the chain is up to
+    /// that block.
+    pub(crate) fn adopt(&self, chain: &[Block]) {
+        let mut inner = self.0.lock();
+        inner.last = chain.to_vec();
+        inner.known = chain
+            .last()
+            .map(|block| (block.hash(), block.clone()))
+            .into_iter()
+            .collect();
+    }
+
     /// From now on builds only blocks that break the rule.
     pub(crate) fn lie(&self) {
         self.0.lock().lies = true;

@@ -106,6 +106,10 @@ pub fn blocks(
         // What another was first to show comes to this one a moment later.
         arrives(rpc, number, top)?;
     }
+    let oldest = rpc
+        .oldest()
+        .map_err(|trouble| silent(number, &trouble))?
+        .max(1);
     let last = top.saturating_sub(LAST_BLOCKS);
     let diced = (0..DICED_BLOCKS.min(last)).map(|_| 1 + dice.below(last));
     let heights: Vec<u64> = match whole {
@@ -113,7 +117,7 @@ pub fn blocks(
         false => diced.chain(last + 1..=top).collect(),
     };
     let mut compared = 0;
-    for height in heights {
+    for height in heights.into_iter().filter(|height| *height >= oldest) {
         let known = shared.book(|book| book.at(height));
         let found = rpc
             .block(height)
@@ -169,6 +173,45 @@ pub fn state(rpc: &Rpc, number: usize, dice: &mut Noise) -> Outcome<u64> {
         proven += 1;
     }
     Ok(proven)
+}
+
+/// Two validators have the same state: the same root after a block, and the same proofs under it, node
+/// by node. Returns how many accounts were compared.
+pub fn same_state(network: &Network, one: usize, two: usize, dice: &mut Noise) -> Outcome<u64> {
+    let mut accounts = load::accounts();
+    accounts.extend((0..DICED_ACCOUNTS).map(|_| load::receiver(dice.draw())));
+    let (rpc_one, rpc_two) = (network.rpc(one), network.rpc(two));
+    let height = rpc_two.tip().map_err(|trouble| silent(two, &trouble))?;
+    arrives(&rpc_one, one, height)?;
+    let root = |rpc: &Rpc, number| -> Outcome<_> {
+        let block = rpc
+            .block(height)
+            .map_err(|trouble| silent(number, &trouble))?;
+        Ok(block.map(|block| block.header.inner.state_root))
+    };
+    let mut differ = Vec::new();
+    if root(&rpc_one, one)? != root(&rpc_two, two)? {
+        differ.push(format!(
+            "validators {one} and {two} differ in the state of block {height}"
+        ));
+    }
+    let mut compared = 0;
+    for account in accounts {
+        let of = |rpc: &Rpc, number| {
+            rpc.proof(account, height)
+                .map_err(|trouble| silent(number, &trouble))
+        };
+        if of(&rpc_one, one)? != of(&rpc_two, two)? {
+            differ.push(format!(
+                "validators {one} and {two} prove account {account} at block {height} differently"
+            ));
+        }
+        compared += 1;
+    }
+    match differ.is_empty() {
+        true => Ok(compared),
+        false => Err(Failure::Broken(differ)),
+    }
 }
 
 fn prove(

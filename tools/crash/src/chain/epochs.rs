@@ -37,8 +37,8 @@ use crate::{
 };
 
 /// Validators of the first committee, and the one that comes later.
-const FIRST: usize = 4;
-const LATER: usize = 4;
+pub(super) const FIRST: usize = 4;
+pub(super) const LATER: usize = 4;
 /// Who leaves. Its owner is the development account of the same number.
 const LEAVER: usize = 0;
 /// The development account that the later validator's stake is of.
@@ -124,7 +124,7 @@ pub fn run(setup: &Setup, blocks_per_epoch: u64) -> Outcome<Report> {
 }
 
 /// Registers the one and unbonds the other; returns the epoch from which both hold.
-fn change(network: &Network, blocks_per_epoch: u64) -> Outcome<u64> {
+pub(super) fn change(network: &Network, blocks_per_epoch: u64) -> Outcome<u64> {
     let rpc = network.rpc(1);
     let silent = |trouble: Trouble| Failure::Node(format!("validator 1: {trouble}"));
     let spare = network.spare().first().copied().unwrap_or(B256::ZERO);
@@ -171,7 +171,11 @@ const LOOKS: u32 = 100;
 const LOOK_TIME: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Who votes now, by who is missed.
-fn joined_and_left(setup: &Setup, network: &mut Network, shared: &Shared) -> Outcome<()> {
+pub(super) fn joined_and_left(
+    setup: &Setup,
+    network: &mut Network,
+    shared: &Shared,
+) -> Outcome<()> {
     let tip = shared.book(|book| book.tip());
     network.kill(&[LEAVER, 1])?;
     check::goes_on(setup, network, shared, &[2, 3, LATER], tip + FURTHER)?;
@@ -187,7 +191,7 @@ fn joined_and_left(setup: &Setup, network: &mut Network, shared: &Shared) -> Out
 
 /// Checks certificates of blocks that are spread over the whole chain by what the genesis file says;
 /// how many, and the last one's epoch.
-fn certificates(rpc: &Rpc, trust: &Trust) -> Outcome<(u64, u64)> {
+pub(super) fn certificates(rpc: &Rpc, trust: &Trust) -> Outcome<(u64, u64)> {
     let silent = |trouble: Trouble| Failure::Node(format!("validator {LATER}: {trouble}"));
     let tip = rpc.tip().map_err(silent)?;
     let step = tip.div_ceil(CERTIFICATES_MAX).max(1);

@@ -64,6 +64,8 @@ impl Default for Made {
 
 struct Validator {
     place: Place,
+    /// Further words of its command line.
+    args: Vec<String>,
     child: Option<Child>,
 }
 
@@ -123,9 +125,11 @@ impl Network {
                 output.status
             )));
         };
-        let validators = places
-            .into_iter()
-            .map(|place| Validator { place, child: None });
+        let validators = places.into_iter().map(|place| Validator {
+            place,
+            args: Vec::new(),
+            child: None,
+        });
         Ok(Network {
             dir: dir.to_owned(),
             validators: validators.collect(),
@@ -136,6 +140,16 @@ impl Network {
     /// Public keys of those who are in no committee at first.
     pub fn spare(&self) -> &[B256] {
         &self.spare
+    }
+
+    /// Starts a validator with further words on its command line from now on.
+    pub fn set_args(&mut self, number: usize, args: &[&str]) {
+        self.validators[number].args = args.iter().map(|&arg| arg.to_owned()).collect();
+    }
+
+    /// The folder of a validator.
+    pub fn folder(&self, number: usize) -> PathBuf {
+        self.dir.join("validators").join(number.to_string())
     }
 
     /// Where a validator listens for the others.
@@ -230,7 +244,7 @@ impl Network {
 
     fn spawn(&self, setup: &Setup, number: usize) -> Outcome<Child> {
         let place = &self.validators[number].place;
-        let own = self.dir.join("validators").join(number.to_string());
+        let own = self.folder(number);
         let mut command = match &place.namespace {
             None => Command::new(&setup.crash),
             // It becomes the command, so that the pid is the validator's.
@@ -246,6 +260,7 @@ impl Network {
         command.arg("--key").arg(own.join("key.json"));
         command.args(["--listen", &place.listen.to_string()]);
         command.args(["--rpc", &place.rpc.to_string(), "--json"]);
+        command.args(&self.validators[number].args);
         let log = File::options()
             .append(true)
             .create(true)

@@ -53,6 +53,12 @@ impl Rpc {
         number(&self.call("eth_blockNumber", &json!([]))?)
     }
 
+    /// The number of the oldest block that it has but for block zero; 0: it has all.
+    pub fn oldest(&self) -> Result<u64, Trouble> {
+        let answer = self.call("eth_capabilities", &json!([]))?;
+        number(&answer["blocks"]["oldestBlock"])
+    }
+
     /// A block whose hash is that of its header; `None`: there is none of that number.
     pub fn block(&self, height: u64) -> Result<Option<Block>, Trouble> {
         let params = json!([format!("{height:#x}"), false]);

@@ -60,10 +60,14 @@ pub fn start<'scope>(
 /// Writes down what a validator shows that it had not shown before.
 fn look(rpc: &Rpc, number: usize, shared: &Shared) -> Result<(), Trouble> {
     let tip = rpc.tip()?;
-    let shown = shared.book(|book| {
+    let mut shown = shared.book(|book| {
         book.ends(number, tip);
         book.shown(number)
     });
+    if shown == 0 {
+        // One that began with a later block shows none before it.
+        shown = rpc.oldest()?.saturating_sub(1);
+    }
     for height in shown + 1..=tip {
         if shared.over.load(Relaxed) {
             break;
