@@ -17,6 +17,7 @@ mod proof_json;
 mod record;
 mod rpc;
 mod segment;
+mod state_node;
 mod superblock;
 mod transaction;
 
@@ -54,6 +55,7 @@ pub const ALL: &[Target] = &[
     evidence::TARGET,
     transaction::TARGET,
     block::TARGET,
+    state_node::TARGET,
     rpc::TARGET,
 ];
 

@@ -287,6 +287,3 @@ impl<'config> Sync<'config> {
         chain::proven(source, tip, number, &self.trust)
     }
 }
-
-#[cfg(test)]
-mod tests;

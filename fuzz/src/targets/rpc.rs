@@ -234,7 +234,9 @@ fn requests() -> Vec<(&'static str, Value)> {
     vec![
         ("eth_chainId", json!([])), ("net_version", json!([])), ("eth_blockNumber", json!([])),
         ("web3_sha3", json!(["0x1234"])), ("eth_config", json!([])), ("eth_capabilities", json!([])),
-        ("lode_getFinality", json!(["0x1"])), ("eth_syncing", json!([])), ("eth_accounts", json!([])),
+        ("lode_getCheckpoint", json!([])), ("lode_getBlock", json!(["0x1"])), ("lode_getHeaders", json!(["0x1", "0x2"])),
+        ("lode_getStateNodes", json!(["latest", "3", "0x2"])), ("lode_getStateNodes", json!(["0x1", format!("{:x}:", hash)])),
+        ("lode_getCodes", json!([[hash]])), ("lode_getFinality", json!(["0x1"])), ("eth_syncing", json!([])), ("eth_accounts", json!([])),
         ("eth_getBalance", json!([CALLER, "latest"])), ("eth_getCode", json!([CALLER, { "blockNumber": "0x1" }])),
         ("eth_getTransactionCount", json!([key(1).address(), "pending"])),
         ("eth_getStorageAt", json!([CALLER, "0x0", "0x1"])),

@@ -18,7 +18,7 @@ use commonware_stream::{
     cups::{self, Cups},
     sake::{self, Sake},
 };
-use commonware_utils::{NZU32, NZU64, NZUsize};
+use commonware_utils::{NZU32, NZUsize};
 use futures_channel::oneshot;
 
 use crate::{
@@ -37,8 +37,6 @@ use crate::{
 const MAILBOX_LEN: std::num::NonZeroUsize = NZUsize!(1024);
 /// Committees whose members stay connected: the running one, the next two, and one that was late.
 const COMMITTEES_CONNECTED: std::num::NonZeroUsize = NZUsize!(4);
-/// Blocks in one file of an archive.
-const ARCHIVE_SECTION: NonZeroU64 = NZU64!(1024);
 /// Time for actors to end by themselves.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// How far clocks of two validators may be apart.
@@ -202,10 +200,7 @@ fn run<X: Execution>(
                 fetch: config.leader_wait,
             },
             blocks_per_epoch: config.blocks_per_epoch,
-            keep: Keep {
-                blocks: config.blocks_kept,
-                section: ARCHIVE_SECTION,
-            },
+            keep: Keep::of_node(config.blocks_kept),
             prefix: String::new(),
         };
         let validator = context

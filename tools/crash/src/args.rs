@@ -72,7 +72,7 @@ pub enum Verb {
         #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(16..))]
         blocks: u64,
         /// Blocks of the chain before the newcomer: above 1024 for the first to be gone
-        #[arg(long, default_value_t = 1400)]
+        #[arg(long, default_value_t = 1600)]
         before: u64,
     },
     /// Runs a command that dies with its parent

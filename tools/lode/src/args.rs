@@ -197,8 +197,8 @@ pub struct ChainArgs {
     /// [default: all]
     #[arg(long, value_name = "N")]
     pub states: Option<u64>,
-    /// Blocks that consensus keeps for validators that were away; at least those of the epoch. The
-    /// ledger keeps all
+    /// Blocks that consensus keeps for validators that were away; at least those of the epoch and of
+    /// the two before. The ledger keeps all
     #[arg(long, value_name = "N", default_value_t = 1 << 14)]
     pub keep_blocks: u64,
     /// Development: accounts whose keys everybody knows, and helpers of test tools

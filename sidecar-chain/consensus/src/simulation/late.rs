@@ -18,8 +18,8 @@ const EPOCH: u64 = 24;
 /// Who comes late.
 const LATE: usize = 4;
 
-/// Four members; from the fifth epoch on the late one takes the place of the first.
-fn shape() -> Shape {
+/// Four members; from an epoch on the late one takes the place of the first.
+fn shape(schedule: fn(u64) -> Vec<usize>) -> Shape {
     Shape {
         count: 5,
         first: 4,
@@ -28,14 +28,26 @@ fn shape() -> Shape {
             blocks: 8,
             section: NZU64!(8),
         },
-        schedule: Some(|epoch| {
-            if epoch < 5 {
-                (0..4).collect()
-            } else {
-                (1..5).collect()
-            }
-        }),
+        schedule: Some(schedule),
         ..committee(4)
+    }
+}
+
+/// The late one is a member from the fifth epoch on, or from the third on. Others connect to it from the
+/// epoch before.
+fn from_the_fifth(epoch: u64) -> Vec<usize> {
+    if epoch < 4 {
+        (0..4).collect()
+    } else {
+        (1..5).collect()
+    }
+}
+
+fn from_the_third(epoch: u64) -> Vec<usize> {
+    if epoch < 2 {
+        (0..4).collect()
+    } else {
+        (1..5).collect()
     }
 }
 
@@ -69,10 +81,17 @@ fn give(cluster: &mut Cluster, height: Height) -> Height {
 /// without after the members have changed.
 #[test]
 fn joins_from_a_checkpoint() {
-    for (seed, at) in (20..).zip([2 * EPOCH, 2 * EPOCH + 4, 2 * EPOCH + 20, 3 * EPOCH - 1, 10]) {
+    let places: [(u64, fn(u64) -> Vec<usize>); 5] = [
+        (2 * EPOCH, from_the_fifth),
+        (2 * EPOCH + 4, from_the_fifth),
+        (2 * EPOCH + 20, from_the_fifth),
+        (3 * EPOCH - 1, from_the_fifth),
+        (10, from_the_third),
+    ];
+    for (seed, (at, schedule)) in (20..).zip(places) {
         println!("from block {at}");
         deterministic::Runner::seeded(seed).start(|context| async move {
-            let mut cluster = Cluster::new(context, shape()).await;
+            let mut cluster = Cluster::new(context, shape(schedule)).await;
             cluster.connect().await;
             for member in 0..4 {
                 cluster.start(member).await;
@@ -108,23 +127,24 @@ fn joins_from_a_checkpoint() {
 #[test]
 fn keeps_its_disk_small() {
     deterministic::Runner::seeded(30).start(|context| async move {
-        let mut cluster = Cluster::new(context, shape()).await;
+        let mut cluster = Cluster::new(context, shape(|_| (0..4).collect())).await;
         cluster.connect().await;
         for member in 0..4 {
             cluster.start(member).await;
         }
-        for height in [4 * EPOCH, 5 * EPOCH - 2] {
+        for height in [14 * EPOCH, 15 * EPOCH - 2] {
             cluster.reach(&[0, 1, 2, 3], height).await;
             for archive in ["blocks", "finalizations"] {
                 for part in ["keys", "values"] {
                     let name = format!("member-1-archive-{archive}-{part}");
                     let files = cluster.context.scan(&name).await.expect("it is there");
-                    // An epoch and the block before it, what is kept, and a file more at both ends.
-                    let most = usize::try_from((EPOCH + 64) / 8 + 3).expect("few");
+                    // Three epochs, what comes until the next look, and a file more at both ends.
+                    let most = usize::try_from((3 * EPOCH + 16 + 64) / 8 + 3).expect("few");
                     assert!(files.len() <= most, "{} files of {name}", files.len());
                 }
             }
-            let epoch = height / EPOCH;
+            // What is not acknowledged yet may be of the epoch before.
+            let epoch = (height - 16) / EPOCH;
             for old in 0..epoch - 1 {
                 let name = crate::prune::votes("member-1-simplex", old);
                 assert!(

@@ -3,7 +3,7 @@
 //! the chain cannot do without.
 //!
 //! ```text
-//!  0 1 2 3   ── 1400 blocks, of which consensus keeps the last ones ──►
+//!  0 1 2 3   ── 1600 blocks, of which consensus keeps the last ones ──►
 //!  4                     killed, killed, … ── block H and its state ── follows ── member
 //!  proof     its state and proofs are those of the others, byte for byte; without 0 and 1 it votes,
 //!            and without 1 and 2 the chain halts
@@ -59,9 +59,7 @@ pub fn run(setup: &Setup, blocks_per_epoch: u64, before: u64) -> Outcome<Report>
         spare: 1,
     };
     let mut network = Network::make(setup, &dir, places(FIRST + 1)?, &made)?;
-    let genesis =
-        fs::read(dir.join("genesis.json")).map_err(Failure::machine("the genesis file"))?;
-    let trust = Trust::read(&genesis).map_err(|why| Failure::Node(why.to_string()))?;
+    let trust = trust(&dir)?;
     let first: Vec<usize> = (0..FIRST).collect();
     for number in &first {
         network.set_args(*number, &["--keep-blocks", KEPT]);
@@ -181,6 +179,13 @@ fn act(
         began_ms,
         changed,
     })
+}
+
+/// All that is ever trusted.
+fn trust(dir: &Path) -> Outcome<Trust> {
+    let genesis = fs::read(dir.join("genesis.json"));
+    let genesis = genesis.map_err(Failure::machine("the genesis file"))?;
+    Trust::read(&genesis).map_err(|why| Failure::Node(why.to_string()))
 }
 
 /// Files of final blocks of a validator's consensus, and bytes of all that it keeps. Its first file is
