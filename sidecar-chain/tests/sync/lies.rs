@@ -3,27 +3,20 @@
 
 use std::sync::atomic::AtomicU64;
 
-use lode_chain::sync::{self, Synced, Trouble};
+use lode_chain::sync::{self, Synced};
 use lode_chain_light::{HeaderProof, Trust};
 use serde_json::{Value, json};
 
-use super::common::{Chain, EPOCH, Near, next, reach, short};
+use super::common::{Chain, Change, EPOCH, Near, next, reach, short};
 
 /// A way to lie, and a word of how it is named.
-type Lie<'test> = (
-    &'static str,
-    Box<dyn Fn(&str, &Value, Value, u64) -> Result<Value, Trouble> + 'test>,
-    &'static str,
-);
+type Lie<'test> = (&'static str, Box<Change<'test>>, &'static str);
 
 const NODES: &str = "lode_getStateNodes";
 const HEADERS: &str = "lode_getHeaders";
 
 /// Changes the answers to one method.
-fn on<'test>(
-    wanted: &'static str,
-    change: impl Fn(&mut Value) + 'test,
-) -> Box<dyn Fn(&str, &Value, Value, u64) -> Result<Value, Trouble> + 'test> {
+fn on<'test>(wanted: &'static str, change: impl Fn(&mut Value) + 'test) -> Box<Change<'test>> {
     Box::new(move |method, _, mut answer, _| {
         if method == wanted {
             change(&mut answer);
@@ -33,9 +26,7 @@ fn on<'test>(
 }
 
 /// The same for a page of the state that is downloaded, not for single nodes that are looked up.
-fn on_page<'test>(
-    change: impl Fn(&mut Vec<Value>) + 'test,
-) -> Box<dyn Fn(&str, &Value, Value, u64) -> Result<Value, Trouble> + 'test> {
+fn on_page<'test>(change: impl Fn(&mut Vec<Value>) + 'test) -> Box<Change<'test>> {
     Box::new(move |method, params, mut answer, _| {
         if method == NODES && params.as_array().unwrap().len() == 2 {
             change(answer.as_array_mut().unwrap());
@@ -136,11 +127,7 @@ fn about_code<'test>() -> Vec<Lie<'test>> {
             on("lode_getCodes", |codes| *codes = json!([])),
             "codes where",
         ),
-        (
-            "another block",
-            on("lode_getBlock", |block| flip(block)),
-            "is another one",
-        ),
+        ("another block", on("lode_getBlock", flip), "is another one"),
         (
             "no block",
             on("lode_getBlock", |block| *block = Value::Null),
