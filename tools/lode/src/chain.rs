@@ -168,10 +168,12 @@ fn announce(
 ) -> Outcome<()> {
     let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let chain = service.ledger().chain();
-    let height = service.ledger().latest().tip();
+    let view = service.ledger().latest();
+    let height = view.tip();
     let (url, id) = (format!("http://{address}"), chain.spec.chain_id());
     let json = json!({
         "rpc": url, "ws": format!("ws://{address}"), "chain_id": id, "height": height,
+        "began_with": view.base(),
         "genesis": chain.genesis.hash(), "pid": std::process::id(), "ready_ms": millis,
     });
     let long = format!("lode chain {id} ready at {url}  block {height}  in {millis} ms");
