@@ -101,6 +101,18 @@ fn chain_epochs() {
     }
 }
 
+/// A newcomer begins with the newest block of others, is killed on its way, and the chain comes to need
+/// its vote.
+#[test]
+fn chain_sync() {
+    let _alone = alone();
+    let result = run(&["chain-sync", "--blocks", "64", "--before", "300"]).unwrap();
+    assert_eq!(result["conflicts"], 0);
+    for key in ["began_with", "accounts_same", "old_certificates_checked"] {
+        assert!(result[key].as_u64().unwrap() > 0, "{key}: {result}");
+    }
+}
+
 /// A chain that is split never has two histories.
 #[test]
 fn chain_partition() {
