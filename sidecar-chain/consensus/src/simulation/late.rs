@@ -76,12 +76,15 @@ fn give(cluster: &mut Cluster, height: Height) -> Height {
     *height
 }
 
+/// Members of an epoch.
+type Schedule = fn(u64) -> Vec<usize>;
+
 /// From any place of an epoch: its first block, its middle, its end, and in the first epoch, a
 /// validator begins there, is killed and starts again, and is one of those that the chain cannot do
 /// without after the members have changed.
 #[test]
 fn joins_from_a_checkpoint() {
-    let places: [(u64, fn(u64) -> Vec<usize>); 5] = [
+    let places: [(u64, Schedule); 5] = [
         (2 * EPOCH, from_the_fifth),
         (2 * EPOCH + 4, from_the_fifth),
         (2 * EPOCH + 20, from_the_fifth),
