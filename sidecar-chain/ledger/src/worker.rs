@@ -206,9 +206,13 @@ impl Parked {
 /// Until when a block on `parent` gathers.
 fn rested(shared: &Shared, parent: B256) -> Option<Instant> {
     let youngest = shared.tree.lock().youngest()?;
-    let count = u32::try_from(youngest.transactions).unwrap_or(u32::MAX);
-    let rest = REST_EACH.saturating_mul(count).min(REST_MAX);
-    (youngest.hash == parent && count > 0).then(|| youngest.since + rest)
+    (youngest.hash == parent).then(|| youngest.since + rest(youngest.transactions))
+}
+
+/// How long the block above one with so many transactions gathers.
+fn rest(transactions: usize) -> Duration {
+    let count = u32::try_from(transactions).unwrap_or(u32::MAX);
+    REST_EACH.saturating_mul(count).min(REST_MAX)
 }
 
 /// Builds a block if there is something for it; the proposal is returned if there is not.
@@ -475,5 +479,20 @@ impl Source for Waiting<'_> {
         self.best.skip(tried.sender());
         self.hopeless.push(tried.hash());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::rest;
+
+    /// A chain without work takes a transaction at once, and a busy one never waits for long.
+    #[test]
+    fn rests_by_its_load() {
+        assert_eq!(rest(0), Duration::ZERO);
+        assert_eq!(rest(100), Duration::from_millis(6));
+        assert_eq!(rest(usize::MAX), Duration::from_millis(25));
     }
 }
