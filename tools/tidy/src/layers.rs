@@ -35,11 +35,44 @@ const LIBRARIES: &[Crate] = &[
         folder: "engine",
         may: &["lode-proofs", "lode-world"],
     },
+    // Knows what the chain has ordered, and nothing of a chain: submissions come in as values.
+    Crate {
+        name: "lode-flow",
+        folder: "engine/flow",
+        may: &["lode-proofs"],
+    },
     // The edge's connections run on the shards, so it is generic over World as the engine is.
     Crate {
         name: "lode-edge",
         folder: "engine/edge",
         may: &["lode-proofs", "lode-world", "lode-engine"],
+    },
+    Crate {
+        name: "lode-wire",
+        folder: "engine/edge/wire",
+        may: &["lode-proofs"],
+    },
+    Crate {
+        name: "lode-zgs",
+        folder: "engine/edge/zgs",
+        may: &[
+            "lode-proofs",
+            "lode-world",
+            "lode-engine",
+            "lode-flow",
+            "lode-wire",
+        ],
+    },
+    // An indexer and a key-value node stand beside storage nodes, and speak to them as anybody does.
+    Crate {
+        name: "lode-indexer",
+        folder: "engine/edge/indexer",
+        may: &["lode-proofs", "lode-wire"],
+    },
+    Crate {
+        name: "lode-kv",
+        folder: "engine/edge/kv",
+        may: &["lode-proofs", "lode-wire"],
     },
     Crate {
         name: "lode-miner",
@@ -163,6 +196,9 @@ const RESERVED: &[Reserved] = &[
         to: &[
             "lode-world",
             "lode-edge",
+            "lode-indexer",
+            "lode-kv",
+            "lode-zgs",
             "lode-chain",
             "lode-chain-rpc",
             "lode-chain-link",

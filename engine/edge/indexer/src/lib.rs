@@ -1,0 +1,1 @@
+//! Who holds which blob: 0G's indexer and its REST gateway.

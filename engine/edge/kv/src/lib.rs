@@ -1,0 +1,1 @@
+//! Key-value streams, replayed from the flow.

@@ -1,0 +1,1 @@
+//! 0G's storage RPC in front of the engine.
