@@ -36,7 +36,8 @@ pub struct Unfinished {
     pub chunks: Vec<Place>,
     /// Lengths of chunks that are shorter than a whole one.
     pub short: BTreeMap<u64, u32>,
-    /// Chunk roots of the groups that are not durable.
+    /// Chunk roots of the groups that are not durable, and of the last one if it is not whole: it has
+    /// no root of its own.
     pub roots: BTreeMap<u64, Root>,
     /// Durable groups by index: place and group root.
     pub groups: BTreeMap<u64, (Place, Root)>,
@@ -44,6 +45,9 @@ pub struct Unfinished {
     /// parts have to be there. Its expiry, 0 for none.
     pub doubt: Option<u32>,
 }
+
+/// What stands for the root of a group that is not whole.
+pub const NO_ROOT: Root = lode_proofs::Hash32([0; 32]);
 
 /// What a resumable upload declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +70,12 @@ impl Unfinished {
         let len = manifest::chunk_len(long.size, last);
         let short = (len < CHUNK_LEN).then(|| (last, u32::try_from(len).expect("256 KiB")));
         let group = |index: &u64| long.group(*index) != Place::NONE;
-        let no_root = Root::from([0; 32]);
         Unfinished {
             chunks: (0..chunks).map(|index| long.chunk(index)).collect(),
             short: short.into_iter().collect(),
             groups: (0..groups)
                 .filter(group)
-                .map(|index| (index, (long.group(index), no_root)))
+                .map(|index| (index, (long.group(index), NO_ROOT)))
                 .collect(),
             ..Unfinished::default()
         }
@@ -137,6 +140,20 @@ impl Unfinished {
         pruned
     }
 
+    /// Whether a group of 1024 chunks is durable, and with it the roots of its chunks.
+    pub fn whole_group(&self, group: u64) -> bool {
+        self.groups
+            .get(&group)
+            .is_some_and(|(_, root)| *root != NO_ROOT)
+    }
+
+    /// Durable chunks whose roots are durable too, in a group or beside them.
+    pub fn rooted(&self) -> u64 {
+        let whole = self.groups.values().filter(|(_, root)| *root != NO_ROOT);
+        let whole = u64::try_from(whole.count()).expect("64-bit");
+        whole * manifest::GROUP + u64::try_from(self.roots.len()).expect("64-bit")
+    }
+
     /// Takes in a chunk; returns the record that it replaces.
     fn put_chunk(&mut self, header: &Header, place: Place) -> Option<(Place, u64)> {
         let at = usize::try_from(header.detail).expect("64-bit");
@@ -149,7 +166,7 @@ impl Unfinished {
         if header.payload_len() < CHUNK_LEN {
             self.short.insert(header.detail, header.len);
         }
-        if !self.groups.contains_key(&(header.detail / manifest::GROUP)) {
+        if !self.whole_group(header.detail / manifest::GROUP) {
             self.roots.insert(header.detail, header.root);
         }
         before.filter(|(place, _)| *place != Place::NONE)
@@ -157,12 +174,14 @@ impl Unfinished {
 
     /// Takes in a group; returns the record that it replaces.
     fn put_group(&mut self, header: &Header, place: Place) -> Option<(Place, u64)> {
-        let first = header.detail * manifest::GROUP;
-        let rest = self.roots.split_off(&first);
-        self.roots.extend(
-            rest.into_iter()
-                .filter(|(index, _)| *index >= first + manifest::GROUP),
-        );
+        if header.root != NO_ROOT {
+            let first = header.detail * manifest::GROUP;
+            let rest = self.roots.split_off(&first);
+            self.roots.extend(
+                rest.into_iter()
+                    .filter(|(index, _)| *index >= first + manifest::GROUP),
+            );
+        }
         let before = self.groups.insert(header.detail, (place, header.root));
         before.map(|(place, _)| (place, header.total_len()))
     }

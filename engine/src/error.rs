@@ -5,6 +5,8 @@
 
 use std::{io, sync::Arc};
 
+use lode_proofs::Refusal;
+
 use crate::Root;
 
 /// The store's result.
@@ -36,6 +38,16 @@ pub enum Error {
         declared: Root,
         /// What the bytes have.
         computed: Root,
+    },
+    /// A chunk's bytes are not those that its proof is about.
+    #[error("chunk {chunk} of {root} is not taken: {why}; send the bytes that its proof is about")]
+    Unproven {
+        /// The blob.
+        root: Root,
+        /// Index of the chunk in it.
+        chunk: u64,
+        /// What does not fit.
+        why: Refusal,
     },
     /// More or fewer bytes than declared.
     #[error("got {got} bytes where {want} were declared")]
@@ -172,6 +184,7 @@ impl Error {
         match self {
             Error::Empty
             | Error::RootMismatch { .. }
+            | Error::Unproven { .. }
             | Error::SizeMismatch { .. }
             | Error::OtherSize { .. }
             | Error::OutOfRange { .. }

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result, Root,
+    format::manifest,
     index::Index,
     terms::{expired, expiry},
 };
@@ -80,4 +81,35 @@ pub struct UploadInfo {
     /// First epoch in which it may be gone, as whoever began it asked. The blob that it becomes
     /// lasts at least as long.
     pub expiry: Option<u32>,
+}
+
+/// The answer to a scattered chunk: it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scattered {
+    /// Chunks of the blob that are durable.
+    pub chunks: u64,
+    /// The chunk was there already.
+    pub existed: bool,
+    /// The blob, if every chunk is there.
+    pub stored: Option<Stored>,
+}
+
+impl Scattered {
+    /// The answer when the blob is there.
+    pub(crate) fn stored(stored: Stored, existed: bool) -> Scattered {
+        Scattered {
+            chunks: manifest::chunks(stored.size),
+            existed,
+            stored: Some(stored),
+        }
+    }
+}
+
+/// How much of a blob is durable whose chunks come in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the blob.
+    pub size: u64,
+    /// Chunks that are durable.
+    pub chunks: u64,
 }

@@ -5,6 +5,7 @@
 //! | step | module |
 //! |---|---|
 //! | cut into chunks, hashed, sent to its shard | [`upload`] |
+//! | or in chunks that come in any order with their proofs | [`scatter`] |
 //! | admitted against credit and space | [`wait`], [`space`] |
 //! | appended, synced, acknowledged | [`log`] in the format of [`format`] |
 //! | entered in the index | [`catalog`], [`index`] |
@@ -37,6 +38,7 @@ mod piece;
 pub mod planted;
 mod pool;
 mod read;
+mod scatter;
 mod shard;
 mod shelf;
 mod space;

@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_channel::oneshot;
-use lode_proofs::{ChunkProof, blob_tree};
+use lode_proofs::{ChunkHasher, ChunkProof, blob_tree};
 use lode_world::{Queue, World};
 
 pub(crate) use crate::terms::{expiry, longest};
@@ -39,7 +39,7 @@ use crate::{
 };
 pub use crate::{
     fresh::{Fresh, Then, Walk},
-    info::{BlobInfo, Stored, UploadInfo},
+    info::{BlobInfo, Progress, Scattered, Stored, UploadInfo},
     log::read::Verify,
     read::Reader,
     terms::Terms,
@@ -117,6 +117,8 @@ struct Inner<W: World> {
     turn: Cell<usize>,
     space: Rc<Space<W>>,
     dir: PathBuf,
+    /// Checks scattered chunks.
+    hasher: RefCell<ChunkHasher>,
 }
 
 /// What a letter finds on the executor that it was sent to.
@@ -187,6 +189,7 @@ impl<W: World> Store<W> {
             turn: Cell::new(index),
             space,
             dir: options.dir,
+            hasher: RefCell::new(ChunkHasher::new()),
         };
         Ok(Store(Rc::new(inner)))
     }
@@ -444,6 +447,11 @@ impl<W: World> Store<W> {
                 .expect("below the number of shards"),
             count => *local.keys().nth(turn % count).expect("below the count"),
         }
+    }
+
+    /// Checks the chunks that come with a proof.
+    pub(crate) fn hasher(&self) -> &RefCell<ChunkHasher> {
+        &self.0.hasher
     }
 
     pub(crate) fn credit(&self) -> &Credit {

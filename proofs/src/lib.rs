@@ -87,7 +87,7 @@ pub use chunk::ChunkHasher;
 pub use crown::{SubmissionNode, fold_roots};
 pub use encoding::{DecodeError, ProofFile};
 pub use hash32::{Hash32, HashTextError};
-pub use path::{ChunkRun, leads_to};
+pub use path::{ChunkRun, fold_runs, leads_to};
 pub use plan::ProofPlan;
 pub use proof::{BlobId, ChunkProof, VerifiedChunk, WireProof};
 pub use refusal::Refusal;

@@ -83,6 +83,23 @@ impl Sibling {
     }
 }
 
+/// Root of a blob, from the roots of runs of its chunks, which are asked for from the left: disjoint,
+/// together every chunk that holds bytes, at most 46 of them. What [`ProofPlan`](crate::ProofPlan)
+/// says of runs holds here. One run of all chunks where their number is a power of two.
+///
+/// # Errors
+/// The first error of `root_of`.
+pub fn fold_runs<E>(
+    shape: BlobShape,
+    mut root_of: impl FnMut(ChunkRun) -> Result<Hash32, E>,
+) -> Result<Hash32, E> {
+    let all = ChunkRun {
+        first: 0,
+        count: shape.padded_chunks(),
+    };
+    subtree_root(shape, all, &mut root_of)
+}
+
 /// Root of a subtree, cut into runs that hold bytes only, which are asked for,
 /// and padding, which is known.
 fn subtree_root<E>(

@@ -67,7 +67,7 @@ impl<W: World> Shard<W> {
     }
 
     /// Forgets the declared upload of a blob number; the caller holds its root.
-    async fn abandon_held(self: &Rc<Self>, blob: u64) -> Result<bool> {
+    pub(crate) async fn abandon_held(self: &Rc<Self>, blob: u64) -> Result<bool> {
         let Some(Declared { expiry, .. }) = self.declared(blob) else {
             return Ok(false);
         };

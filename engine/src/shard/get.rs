@@ -238,17 +238,17 @@ enum Sources {
 
 /// Stored roots of a blob.
 #[derive(Default)]
-struct Roots {
+pub(super) struct Roots {
     /// Chunk roots, or group roots where there are groups.
-    top: Vec<Root>,
-    grouped: bool,
+    pub top: Vec<Root>,
+    pub grouped: bool,
     /// Chunk roots of some groups.
-    groups: Vec<(u64, Vec<Root>)>,
+    pub groups: Vec<(u64, Vec<Root>)>,
 }
 
 impl Roots {
     /// Root of a run of chunks.
-    fn of(&self, run: ChunkRun) -> Option<Root> {
+    pub fn of(&self, run: ChunkRun) -> Option<Root> {
         let (roots, first, count) = match (self.grouped, run.count >= GROUP) {
             (false, _) => (&self.top, run.first, run.count),
             (true, true) => (&self.top, run.first / GROUP, run.count / GROUP),

@@ -5,6 +5,7 @@
 //! | admitted, appended, durable | here: [`Shard::append`] |
 //! | a blob of one chunk in | [`put`] |
 //! | a longer one in, chunk by chunk | [`upload`] |
+//! | the same in any order, each chunk with its proof | [`scatter`] |
 //! | out, verified, and proven | [`get`] |
 //! | away | [`delete`] |
 //! | start and stop | [`open`] |
@@ -14,6 +15,7 @@ pub mod delete;
 pub mod get;
 pub mod open;
 pub mod put;
+pub mod scatter;
 pub mod upload;
 pub mod wanted;
 

@@ -36,7 +36,7 @@ use crate::{
     space::{Need, Space},
 };
 
-async fn shard(world: &SimWorld) -> Rc<Shard<SimWorld>> {
+pub(super) async fn shard(world: &SimWorld) -> Rc<Shard<SimWorld>> {
     shard_of(world, 1 << 20).await
 }
 
@@ -90,7 +90,7 @@ async fn begin(mut future: std::pin::Pin<&mut impl Future>) {
     .await;
 }
 
-fn leaf(chunk: u64) -> Root {
+pub(super) fn leaf(chunk: u64) -> Root {
     Root::from(*blake3::hash(&chunk.to_le_bytes()).as_bytes())
 }
 

@@ -24,15 +24,17 @@ use crate::{
     wait::KeyGuard,
 };
 
-/// One writer of one upload.
+/// One writer of one upload, or all those who scatter the chunks of one blob.
 #[derive(Default)]
 pub(crate) struct Session {
     /// Keeps other writers of the same declared root out.
-    _writer: Option<KeyGuard<Root>>,
+    pub(super) _writer: Option<KeyGuard<Root>>,
     /// Records on their way.
-    in_flight: u32,
+    pub(super) in_flight: u32,
     /// The writer has gone.
-    released: bool,
+    pub(super) released: bool,
+    /// Chunks come in any order, from anybody.
+    pub(super) scatter: bool,
 }
 
 /// Where an upload begins.
@@ -113,7 +115,7 @@ impl<W: World> Shard<W> {
 
     /// The right to write the upload of a root. Whoever had it a moment ago may have gone without
     /// this shard having heard of it.
-    async fn writer(&self, root: Root) -> Result<KeyGuard<Root>> {
+    pub(super) async fn writer(&self, root: Root) -> Result<KeyGuard<Root>> {
         if let Some(writer) = self.writers.try_lock(root) {
             return Ok(writer);
         }
@@ -123,7 +125,7 @@ impl<W: World> Shard<W> {
             .ok_or(Error::UploadBusy { root })
     }
 
-    fn same_size(&self, blob: u64, size: u64) -> Result<u64> {
+    pub(super) fn same_size(&self, blob: u64, size: u64) -> Result<u64> {
         let catalog = self.catalog.borrow();
         let declared = catalog
             .uploads
@@ -138,7 +140,12 @@ impl<W: World> Shard<W> {
         }
     }
 
-    async fn declare(self: &Rc<Self>, root: Root, size: u64, expiry: u32) -> Result<u64> {
+    pub(super) async fn declare(
+        self: &Rc<Self>,
+        root: Root,
+        size: u64,
+        expiry: u32,
+    ) -> Result<u64> {
         let blob = self.next_blob();
         let draft = Draft {
             kind: Kind::Open,
@@ -199,7 +206,7 @@ impl<W: World> Shard<W> {
         Ok((groups, chunks.unwrap_or_default()))
     }
 
-    async fn write_group(
+    pub(super) async fn write_group(
         self: &Rc<Self>,
         blob: u64,
         index: u64,
@@ -241,7 +248,7 @@ impl<W: World> Shard<W> {
         Ok(())
     }
 
-    fn leave(&self, blob: u64) {
+    pub(super) fn leave(&self, blob: u64) {
         if let Some(session) = self.sessions.borrow_mut().get_mut(&blob) {
             session.in_flight -= 1;
         }
@@ -273,6 +280,18 @@ impl<W: World> Shard<W> {
         expiry: u32,
     ) -> Result<Stored> {
         let _held = self.roots.lock(root).await;
+        self.bind_held(blob, root, size, roots, expiry).await
+    }
+
+    /// As `bind`; the caller holds the root.
+    pub(super) async fn bind_held(
+        self: &Rc<Self>,
+        blob: u64,
+        root: Root,
+        size: u64,
+        roots: Vec<Root>,
+        expiry: u32,
+    ) -> Result<Stored> {
         if let Some(stored) = self.existing(root, size, expiry)? {
             self.drop_upload_held(blob).await;
             return Ok(stored);

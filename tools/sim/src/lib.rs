@@ -6,7 +6,7 @@
 //! | [`plan`] | what a seed draws: profile of faults, options, blobs, lives |
 //! | [`shelf`] | the blobs that clients may store |
 //! | [`model`] | what was promised, and what may be seen |
-//! | [`client`], [`upload`] | what clients do and how each answer is checked |
+//! | [`client`], [`upload`], `scatter` | what clients do and how each answer is checked |
 //! | [`life`] | one run of the store, from open to its end |
 //! | [`inspect`] | everything looked at once, after a start |
 //! | [`seed`] | a whole seed: lives, crashes, damage between them, the last inspection |
@@ -24,6 +24,7 @@ pub mod inspect;
 pub mod life;
 pub mod model;
 pub mod plan;
+mod scatter;
 pub mod seed;
 pub mod shelf;
 pub mod tally;

@@ -1,10 +1,11 @@
 //! The blobs that clients may store: made once for all seeds, so that a run spends its time in the
 //! store and not on making data.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use lode_engine::Root;
+use lode_proofs::{BlobHasher, ChunkProof, fold_roots};
 
 /// Bytes of a chunk.
 pub const CHUNK: usize = 256 * 1024;
@@ -16,6 +17,8 @@ pub struct Blob {
     pub bytes: Bytes,
     /// Its root.
     pub root: Root,
+    /// The proof of each chunk.
+    pub proofs: Arc<[ChunkProof]>,
 }
 
 impl Blob {
@@ -129,11 +132,21 @@ fn blob(number: u64, size: usize) -> Blob {
         bytes.extend_from_slice(&dice.word().to_le_bytes());
     }
     bytes.truncate(size);
-    let root = lode_proofs::blob_tree(&bytes)
-        .expect("no blob is empty")
-        .root();
+    let (mut hasher, mut roots) = (BlobHasher::new(), Vec::new());
+    hasher.update_with(&bytes, |_, root| roots.push(root));
+    let tree = hasher.finish().expect("no blob is empty");
+    roots.extend(tree.last_chunk_root());
+    let prove = |chunk| {
+        let proof = ChunkProof::build(tree.shape(), chunk, |run| {
+            let first = usize::try_from(run.first).expect("64-bit");
+            let count = usize::try_from(run.count).expect("64-bit");
+            fold_roots(&roots[first..first + count]).expect("a run has chunks")
+        });
+        proof.expect("it is a chunk of the blob")
+    };
     Blob {
         bytes: Bytes::from(bytes),
-        root,
+        root: tree.root(),
+        proofs: (0..tree.shape().chunks()).map(prove).collect(),
     }
 }

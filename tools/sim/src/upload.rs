@@ -25,7 +25,8 @@ impl Client {
         let way = self.dice.below(10);
         match (short, way) {
             (true, 0..=7) => self.put(blob).await,
-            (true, 8) | (false, 0..=4) => self.stream(blob).await,
+            (true, 8) | (false, 0..=3) => self.stream(blob).await,
+            (false, 4..=6) => self.scatter(blob).await,
             _ => self.resume(blob).await,
         }
     }

@@ -1,0 +1,68 @@
+//! Chunks in any order, each with its proof: what a client of the store sees of
+//! [`crate::shard::scatter`].
+
+use bytes::Bytes;
+use lode_proofs::{BlobId, ChunkProof};
+use lode_world::World;
+
+use crate::{
+    Error, Result, Root,
+    format::manifest,
+    info::{Progress, Scattered},
+    shard::scatter::Proven,
+    store::{Store, Terms},
+    wait::before_work,
+};
+
+impl<W: World> Store<W> {
+    /// Takes one chunk of a blob, in any order, from anybody who can prove that it is one of them;
+    /// returns when it is durable. The last chunk that is missing makes the blob exist. `bytes` are
+    /// the chunk's own, without the fill of the last sector. Costs the hash of the chunk, here, and
+    /// 48 bytes of memory per chunk until 1024 in a row are there.
+    pub async fn scatter(
+        &self,
+        proof: ChunkProof,
+        bytes: Bytes,
+        terms: Terms,
+    ) -> Result<Scattered> {
+        let BlobId { root, shape } = proof.blob();
+        if shape.size() > manifest::BLOB_MAX {
+            return Err(Error::SizeMismatch {
+                want: manifest::BLOB_MAX,
+                got: shape.size(),
+            });
+        }
+        before_work(self.world(), bytes.len()).await;
+        let checked = proof.verify_with(&mut self.hasher().borrow_mut(), &bytes);
+        let unproven = |why| Error::Unproven {
+            root,
+            chunk: proof.index(),
+            why,
+        };
+        checked.map_err(unproven)?;
+        if shape.chunks() == 1 {
+            let stored = self.put_as(root, bytes, terms).await?;
+            return Ok(Scattered::stored(stored, stored.existed));
+        }
+        if let Some(info) = self.held(root, terms).await? {
+            info.same_size(shape.size())?;
+            return Ok(Scattered::stored(info.existed(), true));
+        }
+        let chunk = Proven {
+            proof,
+            payload: bytes,
+        };
+        let expiry = terms.epoch();
+        self.on(self.home(&root), move |shard| shard.scatter(chunk, expiry))
+            .await?
+    }
+
+    /// How much is durable of a blob whose chunks come in any order; none if none has come, or all.
+    pub async fn scattered(&self, root: Root) -> Result<Option<Progress>> {
+        self.on(self.home(&root), move |shard| async move {
+            let found = shard.scattered(root);
+            found.map(|(size, chunks)| Progress { size, chunks })
+        })
+        .await
+    }
+}
