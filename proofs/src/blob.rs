@@ -14,9 +14,9 @@
 use alloc::vec::Vec;
 
 use crate::chunk::SectorRow;
-use crate::crown::{Crown, SubmissionNode};
+use crate::crown::{Crown, SubmissionNode, identity};
 use crate::hash32::Hash32;
-use crate::keccak::{Backend, keccak256};
+use crate::keccak::Backend;
 use crate::shape::{
     BlobShape, CHUNK_HEIGHT, CHUNK_LEN_U64, EmptyBlob, SECTOR_LEN, SECTORS_PER_CHUNK,
 };
@@ -62,8 +62,7 @@ impl BlobTree {
     /// keccak256 of the node roots in order (0G wire, 1.5).
     #[must_use]
     pub fn identity(&self) -> Hash32 {
-        let roots: Vec<[u8; 32]> = self.nodes.iter().map(|node| node.root.0).collect();
-        Hash32(keccak256(roots.as_flattened()))
+        identity(&self.nodes)
     }
 }
 

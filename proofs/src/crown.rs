@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 
 use crate::hash32::Hash32;
-use crate::keccak::Backend;
+use crate::keccak::{Backend, keccak256};
 use crate::shape::CHUNK_HEIGHT;
 use crate::zero::ZERO_ROOTS;
 
@@ -64,11 +64,30 @@ impl Crown {
         self.subtrees
     }
 
-    /// Folds from the right, which is the RFC 6962 shape (0G wire, 1.3).
+    /// Root of the blob.
     pub(crate) fn root(&self) -> Option<Hash32> {
-        let roots = self.subtrees.iter().rev().map(|node| node.root);
-        roots.reduce(|right, left| Hash32(self.backend.hash_pair(&[left.0, right.0])))
+        fold_nodes(self.backend, &self.subtrees)
     }
+}
+
+/// Root of the blob whose tree consists of these subtrees, left to right; none of no subtree. Folded
+/// from the right, which is the RFC 6962 shape (0G wire, 1.3). [L-2]
+#[must_use]
+pub fn submission_root(nodes: &[SubmissionNode]) -> Option<Hash32> {
+    fold_nodes(Backend::best(), nodes)
+}
+
+/// Digest of a submission of these nodes, `identity` in the chain's `Submit` event: keccak256 of
+/// their roots in order (0G wire, 1.5). [L-2]
+#[must_use]
+pub fn identity(nodes: &[SubmissionNode]) -> Hash32 {
+    let roots: Vec<[u8; 32]> = nodes.iter().map(|node| node.root.0).collect();
+    Hash32(keccak256(roots.as_flattened()))
+}
+
+fn fold_nodes(backend: Backend, nodes: &[SubmissionNode]) -> Option<Hash32> {
+    let roots = nodes.iter().rev().map(|node| node.root);
+    roots.reduce(|right, left| Hash32(backend.hash_pair(&[left.0, right.0])))
 }
 
 /// Root over a row of equally high subtrees, in the shape of RFC 6962: of the

@@ -20,6 +20,7 @@
 //! | submission nodes, identity | 0G wire, 1.5 | [`BlobTree`] |
 //! | chunk proofs, order of checks | 0G wire, 1.6 | [`ChunkProof`], [`Refusal`] |
 //! | a path given by its turns | SPEC, Paths | [`leads_to`] |
+//! | the flow: rules, places, its tree | 0G wire, 1.5 and 1.7; SPEC, Flow | [`flow`] |
 //! | batches of blobs on the chain | [`anchor`] | [`anchor::AnchorTree`], [`anchor::EntryProof`] |
 //! | a block of the settlement chain is final | SPEC, Finality | [`finality`], `committee` |
 //!
@@ -72,6 +73,8 @@ mod path;
 mod plan;
 mod proof;
 mod refusal;
+
+pub mod flow;
 
 pub mod anchor;
 #[cfg(feature = "bls")]

@@ -172,7 +172,7 @@ pub fn leads_to(
 }
 
 /// Node above two children.
-fn parent(left: Hash32, right: Hash32) -> Hash32 {
+pub(crate) fn parent(left: Hash32, right: Hash32) -> Hash32 {
     Hash32(Backend::best().hash_pair(&[left.0, right.0]))
 }
 

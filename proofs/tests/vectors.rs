@@ -1,6 +1,9 @@
 //! The values that 0G's own software computed come out here too.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::collections::BTreeMap;
+
+use lode_proofs::flow::{Extent, FLOW_LEAF_0, FlowEdge, FlowShape, Subtree, submission_root};
 use lode_proofs::{
     BlobHasher, BlobId, BlobShape, BlobTree, CHUNK_LEN, ChunkHasher, ChunkProof, ChunkRun, Hash32,
     ProofFile, SECTOR_LEN, WireProof, ZERO_ROOTS, fold_roots,
@@ -28,6 +31,36 @@ fn identities_equal_the_contracts() {
             number(&submission["length"]),
             "size {size}"
         );
+    }
+}
+
+/// Each submission goes where the contract put it, and the flow then has the contract's root and
+/// length: grown one by one, and asked of complete subtrees at every earlier length ([L-3], [L-4]).
+#[test]
+fn places_and_flow_roots_equal_the_contracts() {
+    let (mut edge, mut kept) = (FlowEdge::new(), BTreeMap::new());
+    kept.insert(Subtree::new(0, 0).unwrap(), FLOW_LEAF_0);
+    let mut roots = vec![(FlowShape::NEW, FLOW_LEAF_0)];
+    for submission in list(&read("flow.json")["submissions"]) {
+        let size = number(&submission["size"]);
+        let tree = tree_of(&generated(size));
+        let nodes = tree.submission_nodes();
+        assert_eq!(submission_root(nodes), Some(tree.root()), "size {size}");
+        let extent = Extent::of(&[0x5b; 20], size, nodes).unwrap();
+        let place = edge.shape().place(extent).unwrap();
+        assert_eq!(place.start, number(&submission["startPos"]), "size {size}");
+        edge.append(place, nodes, |subtree, root| {
+            assert_eq!(kept.insert(subtree, root), None);
+        });
+        let root = hash(&submission["flowRootAfter"]);
+        assert_eq!(edge.root(), root, "size {size}");
+        let length = number(&submission["currentLength"]);
+        assert_eq!(edge.shape().length(), length, "size {size}");
+        roots.push((edge.shape(), root));
+    }
+    for (shape, root) in roots {
+        let asked = shape.root(|subtree| kept.get(&subtree).copied().ok_or(subtree));
+        assert_eq!(asked, Ok(root), "{shape:?}");
     }
 }
 
