@@ -64,7 +64,9 @@ impl Admission {
 
     async fn enter(&self, len: u64) -> Option<SemaphorePermit<'_>> {
         let units = len.div_ceil(u64::from(UNIT));
-        let units = u32::try_from(units).unwrap_or(u32::MAX).clamp(1, self.units);
+        let units = u32::try_from(units)
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.units);
         // It is never closed.
         self.room.acquire_many(units).await.ok()
     }

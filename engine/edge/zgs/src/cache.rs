@@ -116,12 +116,12 @@ mod tests {
 
     fn chunk(seed: u8, size: u64, index: u64) -> Chunk {
         let shape = BlobShape::new(size).unwrap();
+        let leaf = |index| Hash32(lode_proofs::keccak::keccak256(&[seed, index]));
+        let leaves: Vec<Hash32> = (0..3).map(leaf).collect();
         let proof = ChunkProof::build(shape, index, |run| {
-            Hash32(lode_proofs::keccak::keccak256(&[
-                seed,
-                u8::try_from(run.first).unwrap(),
-                u8::try_from(run.count).unwrap(),
-            ]))
+            let first = usize::try_from(run.first).unwrap();
+            let count = usize::try_from(run.count).unwrap();
+            lode_proofs::fold_roots(&leaves[first..first + count]).unwrap()
         });
         let bytes = Bytes::from(vec![seed; shape.chunk_len(index)]);
         (proof.unwrap(), bytes)

@@ -57,8 +57,8 @@ fn proven(segment: &Segment) -> Result<(ChunkProof, Bytes), Refusal> {
         proof,
         file_size,
     } = segment;
-    let blob = BlobId::new(*root, *file_size)
-        .map_err(|_| Refusal::param("file_size", "file is empty"))?;
+    let blob =
+        BlobId::new(*root, *file_size).map_err(|_| Refusal::param("file_size", "file is empty"))?;
     if *index >= blob.shape.chunks() {
         return Err(Refusal::param("index", text::INDEX));
     }

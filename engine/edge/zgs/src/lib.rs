@@ -42,5 +42,6 @@ pub mod serve;
 
 pub use config::Config;
 pub use door::{Asks, Door, door};
+pub use methods::module;
 pub use room::Room;
 pub use serve::{Handle, serve};

@@ -32,6 +32,9 @@ pub enum Refusal {
     /// As 0G's nodes say it.
     #[error("{0}")]
     Sentence(String),
+    /// The parameters are not of their types.
+    #[error(transparent)]
+    Call(#[from] ErrorObjectOwned),
 }
 
 impl Refusal {
@@ -63,6 +66,7 @@ impl From<Refusal> for ErrorObjectOwned {
                 ErrorObjectOwned::owned(INTERNAL, "Internal error", Some(why))
             }
             Refusal::Sentence(why) => ErrorObjectOwned::owned(SENTENCE, why, None::<()>),
+            Refusal::Call(error) => error,
         }
     }
 }

@@ -61,7 +61,11 @@ async fn plain(room: &Room, which: SeqOrRoot, first: u64, end: u64) -> Answer<Op
     // A range may end in the next chunk. Base64 of the parts is that of the whole only where a part is
     // a multiple of three bytes long, so they are put together first.
     let border = (first / SECTORS + 1) * SECTORS;
-    let Some(left) = room.shelf.sectors(&submission, first, end.min(border)).await? else {
+    let Some(left) = room
+        .shelf
+        .sectors(&submission, first, end.min(border))
+        .await?
+    else {
         return Ok(None);
     };
     if end <= border {

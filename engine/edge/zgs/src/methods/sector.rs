@@ -134,8 +134,13 @@ pub async fn chunk_root(
     if chunk >= chunks(submission.size) {
         return Ok(Some(ZERO_ROOTS[usize::from(CHUNK_HEIGHT)]));
     }
-    let Some(bytes) = bytes(room, submission, chunk << CHUNK_HEIGHT, (chunk + 1) << CHUNK_HEIGHT)
-        .await?
+    let Some(bytes) = bytes(
+        room,
+        submission,
+        chunk << CHUNK_HEIGHT,
+        (chunk + 1) << CHUNK_HEIGHT,
+    )
+    .await?
     else {
         return Ok(None);
     };
