@@ -190,9 +190,9 @@ fn bytes(sectors: u64) -> u128 {
     u128::from(sectors) * SECTOR
 }
 
-/// Where a submission lies.
+/// Neighbouring sectors of the flow: where a submission lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SectorRun {
     /// Its first sector: `startPos` in the chain's `Submit` event.
     pub start: u64,
     /// The sector after its last: the flow's length after it.
@@ -240,7 +240,7 @@ impl FlowShape {
     ///
     /// # Errors
     /// [`FlowFull`], as the contract refuses it.
-    pub fn place(self, extent: Extent) -> Result<Place, FlowFull> {
+    pub fn place(self, extent: Extent) -> Result<SectorRun, FlowFull> {
         // [L-3]
         let full = FlowFull {
             length: self.length,
@@ -258,13 +258,13 @@ impl FlowShape {
 
     /// The flow after a submission.
     #[must_use]
-    pub const fn after(self, place: Place) -> Self {
+    pub const fn after(self, place: SectorRun) -> Self {
         Self { length: place.end }
     }
 
-    fn aligned(self, extent: Extent, height: u8) -> Option<Place> {
+    fn aligned(self, extent: Extent, height: u8) -> Option<SectorRun> {
         let start = self.length.checked_next_multiple_of(1 << height)?;
         let end = start.checked_add(extent.sectors)?;
-        (end < FLOW_LENGTH_MAX).then_some(Place { start, end })
+        (end < FLOW_LENGTH_MAX).then_some(SectorRun { start, end })
     }
 }

@@ -6,8 +6,8 @@ mod model;
 use std::{cell::Cell, collections::BTreeMap};
 
 use lode_proofs::flow::{
-    Extent, FLOW_LEAF_0, FLOW_LENGTH_MAX, FlowEdge, FlowPath, FlowShape, InvalidSubmission, Place,
-    Subtree, identity, submission_root,
+    Extent, FLOW_LEAF_0, FLOW_LENGTH_MAX, FlowEdge, FlowPath, FlowShape, InvalidSubmission,
+    SectorRun, Subtree, identity, submission_root,
 };
 use lode_proofs::{Hash32, SubmissionNode, ZERO_ROOTS, leads_to, padded_sectors};
 use model::{Dice, keccak, parent};
@@ -60,7 +60,7 @@ fn ones(number: u64) -> Vec<u8> {
 }
 
 /// The first sector from the end on that the rules allow ([L-3]), found by trying one after another.
-fn first_place(length: u64, nodes: &[SubmissionNode]) -> Place {
+fn first_place(length: u64, nodes: &[SubmissionNode]) -> SectorRun {
     let sectors: u64 = nodes.iter().map(|node| 1 << node.height).sum();
     let fits = |start: &u64| {
         let within = start / 1024 == (start + sectors - 1) / 1024;
@@ -68,7 +68,7 @@ fn first_place(length: u64, nodes: &[SubmissionNode]) -> Place {
     };
     let start = (length..).find(fits).unwrap();
     let end = start + sectors;
-    Place { start, end }
+    SectorRun { start, end }
 }
 
 /// A flow with all its leaves, and beside it the edge and what it reported.

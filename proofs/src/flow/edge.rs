@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{FLOW_LEAF_0, FlowShape, Place, Subtree};
+use super::{FLOW_LEAF_0, FlowShape, SectorRun, Subtree};
 use crate::crown::SubmissionNode;
 use crate::hash32::Hash32;
 use crate::path::parent;
@@ -69,7 +69,7 @@ impl FlowEdge {
     /// If the place is not the next one of a submission of these nodes: a caller's bug.
     pub fn append(
         &mut self,
-        place: Place,
+        place: SectorRun,
         nodes: &[SubmissionNode],
         mut complete: impl FnMut(Subtree, Hash32),
     ) {

@@ -51,6 +51,12 @@ pub enum LogError {
         /// Which.
         field: &'static str,
     },
+    /// A log of a final block that does not say where it is from.
+    #[error("log has no {field}")]
+    Missing {
+        /// What is not there.
+        field: &'static str,
+    },
 }
 
 /// What is submitted of a blob.

@@ -12,6 +12,8 @@
 //! - [`node`]: what is asked of a chain's node
 //! - [`store`]: what survives a restart
 //! - [`watch`]: logs in order, through reorgs
+//! - [`logs`]: what the flow's logs say, where it adds up
+//! - [`follow`]: the flow, submission by submission
 //! - [`send`]: transactions that are paid for once
 //! - [`keys`]: keys in encrypted files
 //! - [`certified`]: what shows others that something was done
@@ -25,8 +27,10 @@ pub mod book;
 pub mod certified;
 pub mod committee;
 pub mod flow;
+pub mod follow;
 pub mod genesis;
 pub mod keys;
+pub mod logs;
 pub mod node;
 pub mod rewards;
 pub mod send;
@@ -34,6 +38,8 @@ pub mod settle;
 pub mod store;
 pub mod watch;
 
+#[cfg(test)]
+mod flow_model;
 #[cfg(test)]
 mod model;
 mod storage;

@@ -10,8 +10,8 @@ use alloy_rpc_types_eth::{EIP1186AccountProofResponse, EIP1186StorageProof, Log}
 use alloy_sol_types::{SolCall, SolValue};
 
 use crate::{
-    abi::{Anchors, Market},
-    addresses::{ANCHORS, MARKET},
+    abi::{Anchors, Flow, Market},
+    addresses::{ANCHORS, FLOW, MARKET},
     anchors::Record,
     certified::{Certified, Contracts},
     node::{BlockRef, Fees, Node, NodeError, Receipt},
@@ -41,6 +41,10 @@ pub(crate) struct Inside {
     pub records: BTreeMap<B256, Record>,
     /// Wei that anchors have cost.
     pub paid: U256,
+    /// Blocks that the node that is asked does not have yet.
+    pub behind: usize,
+    /// Root of the flow after each submission.
+    pub flow_roots: Vec<B256>,
     /// Blocks have no certificates.
     pub uncertified: bool,
     chance: u64,
@@ -124,8 +128,13 @@ impl Inside {
         u64::try_from(counts.sum::<usize>()).expect("few transactions")
     }
 
+    /// The blocks that the node has which is asked.
+    fn seen(&self) -> &[Block] {
+        &self.blocks[..self.blocks.len() - self.behind]
+    }
+
     fn at(&self, number: u64) -> Option<BlockRef> {
-        let block = self.blocks.get(usize::try_from(number).ok()?)?;
+        let block = self.seen().get(usize::try_from(number).ok()?)?;
         let hash = block.hash;
         Some(BlockRef { number, hash })
     }
@@ -169,6 +178,12 @@ impl Inside {
                     block,
                 )
                     .abi_encode()
+            }
+            (FLOW, Flow::getFlowRootByTxSeqCall::SELECTOR) => {
+                let call = Flow::getFlowRootByTxSeqCall::abi_decode(call).ok()?;
+                let root = usize::try_from(call.txSeq).ok();
+                let root = root.and_then(|seq| self.flow_roots.get(seq));
+                root.copied().unwrap_or_default().abi_encode()
             }
             _ => return None,
         })
@@ -218,7 +233,7 @@ impl Inside {
 impl Node for Model {
     fn finalized(&self) -> impl Future<Output = Result<BlockRef, NodeError>> + Send {
         let inside = self.0.borrow();
-        let tip = u64::try_from(inside.blocks.len()).expect("few blocks") - 1;
+        let tip = u64::try_from(inside.seen().len()).expect("few blocks") - 1;
         let found = inside.at(tip).expect("the tip is there");
         drop(inside);
         std::future::ready(self.heard("for the final block").map(|()| found))
@@ -240,7 +255,7 @@ impl Node for Model {
     ) -> impl Future<Output = Result<Vec<Log>, NodeError>> + Send {
         let inside = self.0.borrow();
         let logs = inside
-            .blocks
+            .seen()
             .iter()
             .flat_map(|block| block.logs.iter().cloned());
         let within = |log: &Log| log.block_number.is_some_and(|at| (from..=to).contains(&at));

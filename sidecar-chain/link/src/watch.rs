@@ -17,7 +17,7 @@ use alloy_rpc_types_eth::Log;
 
 use crate::{
     node::{BlockRef, Node, NodeError},
-    store::{Store, StoreError},
+    store::{Pairs, Store, StoreError},
 };
 
 /// Blocks of one step, at most; nodes refuse larger ranges.
@@ -57,6 +57,11 @@ impl Cursor {
     /// The next block that will be read.
     pub fn next(&self) -> u64 {
         self.next
+    }
+
+    /// Ends of the last steps, the newest last.
+    pub(crate) fn ends(&self) -> &[BlockRef] {
+        &self.ends
     }
 }
 
@@ -157,7 +162,17 @@ impl<N: Node> Watch<N> {
     /// # Errors
     /// When the store fails: the step comes again.
     pub fn commit(&mut self, cursor: Cursor) -> Result<(), WatchError> {
-        self.store.put(&[(self.key.as_str(), &cursor)])?;
+        self.commit_with(cursor, Pairs::default())
+    }
+
+    /// The same, and what the reader notes of it: both are there, or neither.
+    pub(crate) fn commit_with(
+        &mut self,
+        cursor: Cursor,
+        mut notes: Pairs,
+    ) -> Result<(), WatchError> {
+        notes.add(&self.key, &cursor)?;
+        self.store.write(notes)?;
         self.cursor = cursor;
         Ok(())
     }
@@ -180,6 +195,8 @@ impl<N: Node> Watch<N> {
         }
         if cursor.ends.is_empty() && forgot {
             let number = oldest.number;
+            // A node that has no block there is far behind, and says nothing about the chain.
+            self.known(number).await?;
             return Err(WatchError::OtherChain { number });
         }
         let to = cursor.ends.last().map(|end| end.number);
