@@ -5,8 +5,10 @@ mod anchor_proof;
 mod block;
 mod checkpoint;
 mod chunk_proof;
+mod cipher;
 mod evidence;
 mod finality;
+mod folder;
 mod footer;
 mod frame;
 mod http_headers;
@@ -57,6 +59,8 @@ pub const ALL: &[Target] = &[
     block::TARGET,
     state_node::TARGET,
     rpc::TARGET,
+    folder::TARGET,
+    cipher::TARGET,
 ];
 
 #[cfg(test)]

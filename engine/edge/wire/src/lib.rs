@@ -11,13 +11,19 @@
 //! - [`slice`]: which part of the flow it keeps
 //! - [`directory`]: what an indexer says of nodes
 //! - [`text`]: refusals that clients match word for word
+//! - [`folder`]: trees of files, as a blob
+//! - [`fragments`]: how long files become several blobs
+//! - [`cipher`]: what stands before encrypted bytes, and the keystream over them
 //!
 //! "0G wire" is the protocol as its public clients and nodes speak it.
 
 mod base64;
 
+pub mod cipher;
 pub mod directory;
 pub mod file;
+pub mod folder;
+pub mod fragments;
 pub mod node;
 pub mod segment;
 pub mod slice;
@@ -25,6 +31,8 @@ pub mod text;
 
 pub use directory::{ShardedNode, ShardedNodes};
 pub use file::{FileInfo, Transaction};
+pub use folder::{Folder, FolderError};
+pub use fragments::FragmentLen;
 pub use node::{NetworkIdentity, ProtocolVersion, Status};
 pub use segment::{FlowProof, Segment};
 pub use slice::{Slice, SliceError};
