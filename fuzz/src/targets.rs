@@ -11,6 +11,7 @@ mod footer;
 mod frame;
 mod http_headers;
 mod http_path;
+mod kv_stream;
 mod page;
 mod proof_file;
 mod proof_json;
@@ -57,6 +58,7 @@ pub const ALL: &[Target] = &[
     block::TARGET,
     state_node::TARGET,
     rpc::TARGET,
+    kv_stream::TARGET,
 ];
 
 #[cfg(test)]

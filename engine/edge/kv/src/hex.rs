@@ -3,7 +3,7 @@
 /// Bytes of hex digits after an optional `0x`; none if it is not such text.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix("0x").unwrap_or(text).as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let pairs = digits.chunks_exact(2);
@@ -13,6 +13,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// The text of bytes: `0x` and lower-case digits.
+#[cfg(test)]
 pub(crate) fn encode(bytes: &[u8]) -> String {
     use core::fmt::Write as _;
     let mut text = String::with_capacity(2 + 2 * bytes.len());

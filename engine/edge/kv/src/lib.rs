@@ -44,6 +44,11 @@ pub mod rpc;
 
 pub mod kv;
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod script;
+
 pub use account::Account;
 pub use feed::{Feed, FeedError, Submission};
 pub use kv::{Config, Handle, Kv, StartError, Streams};

@@ -55,7 +55,7 @@ use crate::{
     store::{Change, Decided, Held, Marks, Store, StoreError},
     stream::{Decoder, StreamId, tags},
     verdict::Verdict,
-    waiting::{Queue, Stage, WAITING_MAX, Waiting},
+    waiting::{Queue, Stage, WAITING_MAX, Waiting, Writer},
 };
 
 /// Submissions that one question asks for.
@@ -188,6 +188,9 @@ impl<F: Feed> Replay<F> {
                 Err(ended) => break ended,
             }
         };
+        for one in self.queue.each() {
+            end_stage(&self.asking.runtime, one);
+        }
         if !matches!(ended, Ended::Stopped) {
             tracing::error!(%ended, "the replay has ended");
             let failure = Some(ended.to_string());
@@ -257,10 +260,10 @@ impl<F: Feed> Replay<F> {
                         self.publish();
                         continue;
                     }
-                    Tried::Blocked => one.soon(),
+                    Tried::Blocked => one.soon(self.rules.poll),
                     Tried::InVain => {
                         vain += 1;
-                        one.put_off();
+                        one.put_off(self.rules.poll);
                     }
                 }
                 self.queue.add(one);
@@ -407,7 +410,7 @@ impl<F: Feed> Replay<F> {
             Tried::Decided => self.publish(),
             Tried::Blocked => self.queue.add(one),
             Tried::InVain => {
-                one.put_off();
+                one.put_off(self.rules.poll);
                 self.queue.add(one);
             }
         }
@@ -497,7 +500,7 @@ impl<F: Feed> Replay<F> {
                 0
             }
             Stage::Partly(written) => written,
-            Stage::Runs(task) => match self.asking.runtime.block_on(task) {
+            Stage::Runs(writer) => match self.asking.runtime.block_on(writer.task) {
                 Ok((_, None)) => return self.commit(one, change, &[]),
                 Ok((written, Some(absent))) => {
                     one.stage = Stage::Partly(written);
@@ -513,14 +516,20 @@ impl<F: Feed> Replay<F> {
             one.stage = Stage::Partly(written);
             return Ok(Tried::Blocked);
         }
+        let (stop, stopped) = watch::channel(false);
+        let asking = Asking {
+            stop: stopped,
+            ..self.asking.clone()
+        };
         let task = stage::fetch(
-            self.asking.clone(),
+            asking,
             self.store.reader(),
             one.submission.clone(),
             (change.values_at, change.values_len),
             written,
         );
-        one.stage = Stage::Runs(self.asking.runtime.spawn(task));
+        let task = self.asking.runtime.spawn(task);
+        one.stage = Stage::Runs(Writer { task, stop });
         Ok(Tried::Blocked)
     }
 
@@ -635,9 +644,9 @@ impl<F: Feed> Replay<F> {
 
 /// Ends a task that writes values, and waits until it writes no more.
 fn end_stage(runtime: &Handle, one: &mut Waiting) {
-    if let Stage::Runs(task) = std::mem::replace(&mut one.stage, Stage::None) {
-        task.abort();
-        // It was aborted, or has ended by itself: either way nothing more follows.
+    if let Stage::Runs(Writer { task, stop }) = std::mem::replace(&mut one.stage, Stage::None) {
+        drop(stop);
+        // What it has written does not matter any more, only that nothing follows.
         let _ = runtime.block_on(task);
     }
 }

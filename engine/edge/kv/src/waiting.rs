@@ -9,15 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{blob::Absent, feed::Submission, stream::StreamId};
 
 /// Submissions that may wait. If there are more, all streams stand still until one is decided.
 pub(crate) const WAITING_MAX: usize = 16_384;
-/// Time until bytes that are not there are asked for again, at first and at most.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// Doublings of it that reach the most.
+/// Time until bytes that are not there are asked for again, at most: it doubles from the time between
+/// two questions for submissions.
+const AGAIN_MAX: Duration = Duration::from_secs(10);
+/// Doublings: from a fifth of a second they reach the most.
 const TRIES_MAX: u32 = 6;
 
 /// One that waits.
@@ -37,10 +38,17 @@ pub(crate) struct Waiting {
 pub(crate) enum Stage {
     /// Not begun.
     None,
-    /// Being written: the task returns how many bytes it has written, and why not more.
-    Runs(JoinHandle<(u64, Option<Absent>)>),
+    /// Being written.
+    Runs(Writer),
     /// So many bytes are written.
     Partly(u64),
+}
+
+/// Who writes values beside the replay. Ends soon when this is dropped.
+pub(crate) struct Writer {
+    /// Returns how many bytes it has written, and why not more.
+    pub(crate) task: JoinHandle<(u64, Option<Absent>)>,
+    pub(crate) stop: watch::Sender<bool>,
 }
 
 impl Waiting {
@@ -57,27 +65,19 @@ impl Waiting {
     }
 
     /// It was asked for in vain.
-    pub(crate) fn put_off(&mut self) {
-        self.again = Instant::now() + (AGAIN.0 * (1 << self.tries)).min(AGAIN.1);
+    pub(crate) fn put_off(&mut self, poll: Duration) {
+        self.again = Instant::now() + (poll * (1 << self.tries)).min(AGAIN_MAX);
         self.tries = (self.tries + 1).min(TRIES_MAX);
     }
 
     /// It waits for something that is under way.
-    pub(crate) fn soon(&mut self) {
-        self.again = Instant::now() + AGAIN.0;
+    pub(crate) fn soon(&mut self, poll: Duration) {
+        self.again = Instant::now() + poll;
     }
 
     /// Whether its values are being written.
     pub(crate) fn runs(&self) -> bool {
-        matches!(&self.stage, Stage::Runs(task) if !task.is_finished())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Stage::Runs(task) = &self.stage {
-            task.abort();
-        }
+        matches!(&self.stage, Stage::Runs(writer) if !writer.task.is_finished())
     }
 }
 

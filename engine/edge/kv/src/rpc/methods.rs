@@ -205,11 +205,15 @@ fn result(service: &Service, arguments: &mut Arguments) -> Result<Option<String>
     Ok(service.reader.view().result(seq)?)
 }
 
-/// All that are asked for, those among them whose past is still replayed. Of a node that holds all, none.
+/// All that are asked for, those among them whose past is still replayed. Of a node that holds all,
+/// those that somebody has claimed.
 fn streams(service: &Service, _: &mut Arguments) -> Result<Vec<StreamId>, Failure> {
     let view = service.reader.view();
     let mut all = view.wanted(service.streams_max)?;
     if let Some(held) = view.held()? {
+        if held.all {
+            return Ok(view.claimed(service.streams_max)?);
+        }
         all.extend(held.streams.into_iter().chain(held.joining));
     }
     all.sort_unstable();

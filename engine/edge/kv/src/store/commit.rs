@@ -153,12 +153,11 @@ impl super::Reader {
     }
 }
 
+/// A key and what stands there.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows of permissions, with how many special keys each account has after them.
-fn permissions(
-    view: &View,
-    seq: u64,
-    change: &Change,
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+fn permissions(view: &View, seq: u64, change: &Change) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
     let mut counts = std::collections::BTreeMap::<(StreamId, Account), u64>::new();
     for stream in &change.claims {

@@ -101,6 +101,21 @@ impl View {
         }
     }
 
+    /// Streams that somebody has claimed, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn claimed(&self, limit: usize) -> Result<Vec<StreamId>, StoreError> {
+        let rows = self.snapshot.prefix(&self.spaces.grants, [CLAIM]);
+        rows.take(limit)
+            .map(|row| {
+                let name = <[u8; 32]>::try_from(&row.key()?[1..]);
+                let name = name.map_err(|_| StoreError::Damaged("a claim has another form"))?;
+                Ok(StreamId(name.into()))
+            })
+            .collect()
+    }
+
     /// Whether what a role is about is so as of transaction `at`.
     ///
     /// # Errors
