@@ -13,6 +13,7 @@ mod footer;
 mod frame;
 mod http_headers;
 mod http_path;
+mod kv_stream;
 mod page;
 mod proof_file;
 mod proof_json;
@@ -61,6 +62,7 @@ pub const ALL: &[Target] = &[
     rpc::TARGET,
     folder::TARGET,
     cipher::TARGET,
+    kv_stream::TARGET,
 ];
 
 #[cfg(test)]

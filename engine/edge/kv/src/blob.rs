@@ -1,0 +1,141 @@
+//! A submission's bytes, chunk by chunk from a feed, for who decodes them.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use lode_proofs::{CHUNK_LEN, SECTOR_LEN};
+use tokio::{runtime::Handle, sync::watch};
+
+use crate::{
+    feed::{Feed, FeedError, Submission},
+    stream::Source,
+};
+
+const CHUNK: u64 = 262_144;
+const SECTOR: u64 = 256;
+const _: () = assert!(CHUNK_LEN == 262_144 && SECTOR_LEN == 256);
+
+/// Why bytes are not here.
+#[derive(Debug, thiserror::Error)]
+pub enum Absent {
+    /// They are not there yet.
+    #[error("the bytes are not there yet")]
+    Missing,
+    /// The feed failed.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// The node stops.
+    #[error("the node stops")]
+    Stopped,
+}
+
+/// Asks a feed, and waits for it: for a while, and while the node runs.
+pub(crate) struct Asking<F> {
+    pub(crate) feed: Arc<F>,
+    pub(crate) runtime: Handle,
+    pub(crate) stop: watch::Receiver<bool>,
+    /// How long the feed may take for an answer.
+    pub(crate) wait: Duration,
+}
+
+impl<F> Clone for Asking<F> {
+    fn clone(&self) -> Self {
+        Asking {
+            feed: Arc::clone(&self.feed),
+            runtime: self.runtime.clone(),
+            stop: self.stop.clone(),
+            wait: self.wait,
+        }
+    }
+}
+
+impl<F: Feed> Asking<F> {
+    /// The answer, or why there is none.
+    pub(crate) async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, FeedError>>,
+    ) -> Result<T, Absent> {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            biased;
+            // An error says that whoever would stop this is gone: the same.
+            _ = stop.wait_for(|stopped| *stopped) => Err(Absent::Stopped),
+            answer = tokio::time::timeout(self.wait, asked) => match answer {
+                Ok(answer) => Ok(answer?),
+                Err(_) => {
+                    let seconds = self.wait.as_secs();
+                    let message = format!("no answer for {seconds} s");
+                    Err(FeedError::Unreachable(message).into())
+                }
+            },
+        }
+    }
+
+    /// Chunk `index` of a blob as whole sectors, the last filled with zeros.
+    pub(crate) async fn sectors(&self, of: &Submission, index: u64) -> Result<Bytes, Absent> {
+        let chunk = self.answer(self.feed.chunk(of, index)).await?;
+        let chunk = chunk.ok_or(Absent::Missing)?;
+        let want = of
+            .size
+            .saturating_sub(index.saturating_mul(CHUNK))
+            .min(CHUNK);
+        if u64::try_from(chunk.len()).ok() != Some(want) {
+            let message = format!("{} bytes of {want} of a chunk", chunk.len());
+            return Err(FeedError::Senseless(message).into());
+        }
+        if chunk.len() % SECTOR_LEN == 0 {
+            return Ok(chunk);
+        }
+        let mut filled = BytesMut::from(chunk);
+        filled.resize(filled.len().next_multiple_of(SECTOR_LEN), 0);
+        Ok(filled.freeze())
+    }
+}
+
+/// The bytes of a submission. Keeps the chunk that it was asked for last.
+pub(crate) struct Blob<'a, F> {
+    asking: &'a Asking<F>,
+    of: &'a Submission,
+    hand: Option<(u64, Bytes)>,
+}
+
+impl<'a, F: Feed> Blob<'a, F> {
+    pub(crate) fn new(asking: &'a Asking<F>, of: &'a Submission) -> Self {
+        let hand = None;
+        Blob { asking, of, hand }
+    }
+
+    /// `len` bytes from `at` on, which must be inside.
+    pub(crate) fn range(&mut self, at: u64, len: usize) -> Result<Vec<u8>, Absent> {
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let got = u64::try_from(bytes.len()).expect("usize fits in u64");
+            let piece = self.piece(at + got)?;
+            bytes.extend_from_slice(&piece[..piece.len().min(len - bytes.len())]);
+        }
+        Ok(bytes)
+    }
+}
+
+impl<F: Feed> Source for Blob<'_, F> {
+    type Error = Absent;
+
+    fn len(&self) -> u64 {
+        self.of.size.div_ceil(SECTOR).saturating_mul(SECTOR)
+    }
+
+    fn piece(&mut self, at: u64) -> Result<Bytes, Absent> {
+        let index = at / CHUNK;
+        let chunk = match &self.hand {
+            Some((held, chunk)) if *held == index => chunk.clone(),
+            _ => {
+                let asked = self.asking.sectors(self.of, index);
+                let chunk = self.asking.runtime.block_on(asked)?;
+                self.hand = Some((index, chunk.clone()));
+                chunk
+            }
+        };
+        let skip = usize::try_from(at % CHUNK).expect("less than a chunk");
+        Ok(chunk.slice(skip..))
+    }
+}
