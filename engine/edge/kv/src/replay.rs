@@ -39,16 +39,17 @@
 //! replay ends: nothing it holds can be trusted. A feed that knows fewer than before only lags.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use lode_proofs::keccak::keccak256;
 use tokio::{runtime::Handle, sync::watch};
 
 use crate::{
-    blob::{Absent, Asking, Blob},
+    blob::{Aborting, Absent, Asking, Blob},
     feed::{Feed, FeedError, Submission},
     judge::{Case, Judged, Unjudged, judge, may_write},
     stage,
@@ -60,6 +61,8 @@ use crate::{
 
 /// Submissions that one question asks for.
 const PAGE: u64 = 256;
+/// Submissions whose first chunk is fetched before their turn: as many as hide a round trip or two.
+const AHEAD_MAX: usize = 8;
 /// Submissions that are tried in vain before others have their turn.
 const VAIN_MAX: usize = 32;
 /// Transactions whose values are fetched at once beside the replay.
@@ -127,6 +130,8 @@ pub(crate) struct Replay<F> {
     newest_block: u64,
     /// Below it nothing is undone.
     floor: u64,
+    /// First chunks of what comes next.
+    ahead: BTreeMap<u64, Aborting<Result<Bytes, Absent>>>,
     reviewed: Instant,
     /// Whether the feed has failed, and the operator was told.
     told: bool,
@@ -167,6 +172,7 @@ impl<F: Feed> Replay<F> {
             queue: Queue::default(),
             newest_block: 0,
             floor,
+            ahead: BTreeMap::new(),
             reviewed: Instant::now(),
             told: false,
             rules,
@@ -301,18 +307,19 @@ impl<F: Feed> Replay<F> {
         }
         let mut prints = Vec::new();
         let before = self.store.view();
-        for submission in page {
+        for (place, submission) in page.iter().enumerate() {
             if self.queue.len() >= WAITING_MAX {
                 break;
             }
             // After a start, what was decided out of turn is met again.
             let seen = before.seen(submission.seq)?;
-            if seen.is_some_and(|seen| seen != print_of(&submission)) {
+            if seen.is_some_and(|seen| seen != print_of(submission)) {
                 return self.revert(submission.seq, self.floor.max(self.marks.from));
             }
             self.newest_block = self.newest_block.max(submission.block);
-            prints.push((submission.seq, print_of(&submission)));
+            prints.push((submission.seq, print_of(submission)));
             self.marks.next = submission.seq + 1;
+            self.look_ahead(&page[place..], false)?;
             self.admit(submission, false)?;
         }
         if prints.is_empty() {
@@ -339,11 +346,12 @@ impl<F: Feed> Replay<F> {
                 return Ok(false);
             };
             let some = !page.is_empty();
-            for submission in page {
+            for (place, submission) in page.iter().enumerate() {
                 if self.queue.len() >= WAITING_MAX {
                     break;
                 }
                 self.join_next = submission.seq + 1;
+                self.look_ahead(&page[place..], true)?;
                 self.admit(submission, true)?;
             }
             self.publish();
@@ -394,18 +402,53 @@ impl<F: Feed> Replay<F> {
         }
     }
 
-    /// Meets a submission for the first time since the start.
-    fn admit(&mut self, submission: Submission, joining: bool) -> Result<(), Ended> {
-        let streams = tags::streams(&submission.tags);
-        let ours = if joining {
-            streams.iter().all(|one| self.held.joining.contains(one))
-        } else {
-            self.held.all || streams.iter().all(|one| self.held.streams.contains(one))
+    /// Whether transactions on streams are decided here: by those who join, or by the others.
+    fn ours(&self, streams: &[StreamId], joining: bool) -> bool {
+        let held = |stream: &StreamId| {
+            if joining {
+                self.held.joining.contains(stream)
+            } else {
+                self.held.all || self.held.streams.contains(stream)
+            }
         };
-        if streams.is_empty() || !ours || self.store.view().result(submission.seq)?.is_some() {
+        !streams.is_empty() && streams.iter().all(held)
+    }
+
+    /// Begins to fetch the first chunks of what comes next, so that a long flow is not as slow as one
+    /// answer after the other.
+    fn look_ahead(&mut self, next: &[Submission], joining: bool) -> Result<(), Ended> {
+        for submission in next.iter().take(AHEAD_MAX) {
+            let (seq, streams) = (submission.seq, tags::streams(&submission.tags));
+            if self.ahead.contains_key(&seq) || !self.ours(&streams, joining) {
+                continue;
+            }
+            let case = Case {
+                seq,
+                sender: submission.sender,
+                streams: &streams,
+            };
+            let view = self.store.view();
+            let decided = submission.given_up || view.result(seq)?.is_some();
+            // Who may not write now may have been allowed to by then, but strangers cost nothing so.
+            if decided || !may_write(&view, case)? {
+                continue;
+            }
+            let (asking, of) = (self.asking.clone(), submission.clone());
+            let fetch = async move { asking.sectors(&of, 0).await };
+            let task = Aborting(self.asking.runtime.spawn(fetch));
+            self.ahead.insert(seq, task);
+        }
+        Ok(())
+    }
+
+    /// Meets a submission for the first time since the start.
+    fn admit(&mut self, submission: &Submission, joining: bool) -> Result<(), Ended> {
+        let streams = tags::streams(&submission.tags);
+        let ours = self.ours(&streams, joining);
+        if !ours || self.store.view().result(submission.seq)?.is_some() {
             return Ok(());
         }
-        let mut one = Waiting::new(submission, &streams, joining);
+        let mut one = Waiting::new(submission.clone(), &streams, joining);
         match self.attempt(&mut one)? {
             Tried::Decided => self.publish(),
             Tried::Blocked => self.queue.add(one),
@@ -420,6 +463,8 @@ impl<F: Feed> Replay<F> {
     /// Tries to decide a submission, which is not in the queue.
     fn attempt(&mut self, one: &mut Waiting) -> Result<Tried, Ended> {
         let seq = one.submission.seq;
+        // Dropped where it is not used: what waits long keeps no bytes.
+        let ahead = self.ahead.remove(&seq);
         let blocked = one
             .streams
             .iter()
@@ -439,8 +484,16 @@ impl<F: Feed> Replay<F> {
         if one.submission.given_up {
             return self.refuse(one, &Verdict::DataUnavailable);
         }
+        let first = match ahead {
+            None => None,
+            Some(mut task) => match self.asking.runtime.block_on(&mut task.0) {
+                Ok(Ok(chunk)) => Some(chunk),
+                Ok(Err(absent)) => return self.absent(one, absent),
+                Err(_) => None,
+            },
+        };
         let asking = self.asking.clone();
-        let mut decoder = Decoder::new(Blob::new(&asking, &one.submission));
+        let mut decoder = Decoder::new(Blob::new(&asking, &one.submission, first));
         let held = |stream| self.reads(stream);
         let waits = |stream| self.queue.blocks(stream, seq);
         match judge(&view, case, &mut decoder, held, waits) {
@@ -609,6 +662,7 @@ impl<F: Feed> Replay<F> {
             end_stage(&self.asking.runtime, one);
         }
         self.queue.cut(from);
+        self.ahead.clear();
         self.marks.next = self.marks.next.min(from);
         self.join_next = self.join_next.min(from);
         self.publish();
