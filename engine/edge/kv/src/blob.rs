@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use lode_proofs::{CHUNK_LEN, SECTOR_LEN};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
     feed::{Feed, FeedError, Submission},
@@ -92,6 +92,15 @@ impl<F: Feed> Asking<F> {
     }
 }
 
+/// A task that ends with who waits for it.
+pub(crate) struct Aborting<T>(pub(crate) JoinHandle<T>);
+
+impl<T> Drop for Aborting<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// The bytes of a submission. Keeps the chunk that it was asked for last.
 pub(crate) struct Blob<'a, F> {
     asking: &'a Asking<F>,
@@ -100,8 +109,9 @@ pub(crate) struct Blob<'a, F> {
 }
 
 impl<'a, F: Feed> Blob<'a, F> {
-    pub(crate) fn new(asking: &'a Asking<F>, of: &'a Submission) -> Self {
-        let hand = None;
+    /// `first` is its first chunk, if that was fetched already.
+    pub(crate) fn new(asking: &'a Asking<F>, of: &'a Submission, first: Option<Bytes>) -> Self {
+        let hand = first.map(|first| (0, first));
         Blob { asking, of, hand }
     }
 

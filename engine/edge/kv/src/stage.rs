@@ -1,10 +1,9 @@
 //! Fetches values that are too many for one batch, and writes them before their transaction.
 
 use bytes::{Bytes, BytesMut};
-use tokio::task::JoinHandle;
 
 use crate::{
-    blob::{Absent, Asking},
+    blob::{Aborting, Absent, Asking},
     feed::{Feed, Submission},
     store::{PIECE_LEN, Reader},
 };
@@ -83,15 +82,6 @@ async fn chunks<F: Feed>(
         }
     }
     Ok(chunks)
-}
-
-/// A task that ends with who waits for it.
-struct Aborting<T>(JoinHandle<T>);
-
-impl<T> Drop for Aborting<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 /// Writes pieces away from the threads that wait for others.

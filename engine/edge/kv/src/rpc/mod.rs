@@ -2,7 +2,7 @@
 //!
 //! | ours | result |
 //! |---|---|
-//! | `lode_waitForSeq[seq, timeout_ms]` | `{decided, result}` as soon as submission `seq` is decided, or the time is over (at most [`service::WAIT_MAX`]): who waits for his own write reads it afterwards |
+//! | `lode_waitForSeq[seq, timeout_ms]` | `{decided, result}` as soon as submission `seq` is decided, or the time is over (at most a minute): who waits for his own write reads it afterwards |
 //! | `lode_getGivenUp[from, limit]` | `{decided, seqs}`: what followers have to know (see [`crate::replay`]) |
 //!
 //! `appliedSeq` of `kv_getReplayProgress` is what 0G's documentation says of it: the newest submission

@@ -14,7 +14,7 @@ use crate::{
     model::Model,
     script::{Script, account, control, stream, write},
     store::{Join, Order, View},
-    stream::{Draft, Op, Read},
+    stream::{Draft, Op, Read, StreamId, tags},
 };
 
 /// A replay that is turned by hand, and can be killed.
