@@ -231,7 +231,8 @@ impl From<QueryError> for Problem {
 fn code_of(error: &Error) -> &'static Code {
     match error {
         Error::Empty => EMPTY,
-        Error::RootMismatch { .. } => ROOT_MISMATCH,
+        // No route of this edge takes chunks with proofs; whoever adds one has a code for it.
+        Error::RootMismatch { .. } | Error::Unproven { .. } => ROOT_MISMATCH,
         Error::SizeMismatch { .. } => SIZE_MISMATCH,
         Error::OtherSize { .. } => OTHER_SIZE,
         Error::OutOfRange { .. } => OUT_OF_RANGE,

@@ -152,6 +152,18 @@ pub struct NodeFlags {
     /// File with the key's password
     #[arg(long, value_name = "FILE")]
     pub chain_password_file: Option<String>,
+    /// Serve 0G's storage RPC here, for what the chain's flow has ordered
+    #[arg(long, value_name = "ADDR")]
+    pub zgs_listen: Option<String>,
+    /// Web pages that may ask it: origins, with commas between them, or *
+    #[arg(long, value_name = "ORIGINS")]
+    pub zgs_origins: Option<String>,
+    /// The flow's contract, where it is not where our genesis has it
+    #[arg(long, value_name = "ADDRESS")]
+    pub flow_address: Option<String>,
+    /// The block from which on the flow is followed [default: 0]
+    #[arg(long, value_name = "BLOCK")]
+    pub flow_first_block: Option<String>,
     /// What to log: error, warn, info, debug, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -424,6 +436,10 @@ impl NodeFlags {
             ("chain", &self.chain),
             ("chain_key", &self.chain_key),
             ("chain_password_file", &self.chain_password_file),
+            ("zgs_listen", &self.zgs_listen),
+            ("zgs_origins", &self.zgs_origins),
+            ("flow_address", &self.flow_address),
+            ("flow_first_block", &self.flow_first_block),
             ("log", &self.log),
             ("log_format", &self.log_format),
         ];

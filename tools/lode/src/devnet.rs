@@ -101,9 +101,10 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
             &args,
         )?);
     }
-    for (number, node) in plan.nodes.iter().enumerate() {
+    for (number, (node, zgs)) in plan.nodes.iter().zip(&plan.zgs).enumerate() {
         let folder = dir.join("nodes").join(number.to_string());
         let (data, node) = (text(&folder.join("data")), node.to_string());
+        let zgs = zgs.to_string();
         let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
         let chain = chain.unwrap_or_default();
         let (key, password) = (
@@ -124,6 +125,8 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
             &key,
             "--chain-password-file",
             &password,
+            "--zgs-listen",
+            &zgs,
         ];
         starting.push(child::start(&format!("node {number}"), &folder, &args)?);
     }

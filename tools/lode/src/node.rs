@@ -4,13 +4,15 @@
 //!   main thread: preflight, lock, launch, then waits for the executors
 //!   executors:   store and shards' routes                (one thread per core)
 //!   desk thread: tokio; signals, health, metrics, other routes
-//!   settle:      tokio; anchors what is stored, if a chain was named
+//!   settle:      tokio; anchors what is stored, if a chain and an account were named
+//!   zgs:         tokio; 0G's storage RPC, and the flow that it stands on, if it has an address
 //! ```
 
 mod door;
 mod feed;
 mod program;
 mod settle;
+mod zgs;
 
 use std::{
     io::{self, Write},
@@ -36,7 +38,7 @@ use crate::{
     failure::{Failure, Outcome},
     journal,
     output::Output,
-    settings::Settings,
+    settings::{ChainSettings, Settings},
 };
 use program::{News, NodeProgram};
 
@@ -58,16 +60,28 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         tracing::warn!(cure = warning.cure, "{}", warning.what);
     }
     let (edge, desk) = Edge::new(settings.limits(executors), usize::from(executors));
+    let zgs = match (&settings.zgs, &settings.chain) {
+        (Some(zgs), Some(chain)) => Some(zgs::open(zgs, &chain.url, &dir)?),
+        _ => None,
+    };
+    let flow = zgs.as_ref().map(|zgs| zgs.book.clone());
     let (source, desk) = match &settings.chain {
-        Some(chain) => {
-            let (source, feed) = feed::channel();
+        Some(ChainSettings {
+            url,
+            account: Some(account),
+        }) => {
+            let (source, feed) = feed::channel(flow);
             let (asker, asked) = settlement::questions();
-            settle::start(chain, &dir, feed, asked)?;
+            settle::start(url, account, &dir, feed, asked)?;
             (Some(source), desk.with_settlement(asker))
         }
-        None => (None, desk),
+        _ => (None, desk),
     };
-    let _desk = start_desk(edge.clone(), desk)?;
+    let (asks, zgs) = match zgs.map(zgs::Opened::start).transpose()? {
+        Some((asks, running)) => (Some(asks), Some(running)),
+        None => (None, None),
+    };
+    let _desk = start_desk(edge.clone(), desk, zgs)?;
     let (sender, news) = channel();
     let program = NodeProgram {
         edge: edge.clone(),
@@ -75,6 +89,7 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         mesh: Mesh::new(usize::from(executors)),
         listen: settings.listen,
         source,
+        asks,
         news: sender.clone(),
     };
     let running = launch(&found, program).map_err(|error| {
@@ -135,7 +150,11 @@ fn prepare_dir(settings: &Settings) -> Outcome<PathBuf> {
 }
 
 /// The desk's thread, and the signals with it. It lives as long as the process.
-fn start_desk(edge: Edge, desk: Desk) -> Outcome<thread::JoinHandle<()>> {
+fn start_desk(
+    edge: Edge,
+    desk: Desk,
+    zgs: Option<zgs::Running>,
+) -> Outcome<thread::JoinHandle<()>> {
     let failed = |error| {
         Failure::other(
             format!("the desk thread: {error}"),
@@ -148,7 +167,7 @@ fn start_desk(edge: Edge, desk: Desk) -> Outcome<thread::JoinHandle<()>> {
     let runtime = runtime.map_err(failed)?;
     let body = move || {
         runtime.block_on(async move {
-            if let Err(error) = watch_signals(&edge) {
+            if let Err(error) = watch_signals(&edge, zgs) {
                 tracing::error!(%error, "signals cannot be heard: only SIGKILL stops this node");
             }
             drop(edge);
@@ -162,11 +181,11 @@ fn start_desk(edge: Edge, desk: Desk) -> Outcome<thread::JoinHandle<()>> {
 }
 
 /// The first SIGTERM or SIGINT stops the node gracefully, the second at once.
-fn watch_signals(edge: &Edge) -> io::Result<()> {
-    let stopped = Arc::new(AtomicBool::new(false));
+fn watch_signals(edge: &Edge, zgs: Option<zgs::Running>) -> io::Result<()> {
+    let (stopped, zgs) = (Arc::new(AtomicBool::new(false)), Arc::new(zgs));
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut heard = signal(kind)?;
-        let (edge, stopped) = (edge.clone(), stopped.clone());
+        let (edge, stopped, zgs) = (edge.clone(), stopped.clone(), Arc::clone(&zgs));
         tokio::spawn(async move {
             while heard.recv().await.is_some() {
                 if stopped.swap(true, Relaxed) {
@@ -178,6 +197,9 @@ fn watch_signals(edge: &Edge) -> io::Result<()> {
                 tracing::info!(
                     "stopping: requests in flight are finished; a second signal stops at once"
                 );
+                if let Some(zgs) = &*zgs {
+                    zgs.stop();
+                }
                 edge.stop();
             }
         });

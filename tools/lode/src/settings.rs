@@ -3,6 +3,9 @@
 //! [`KEYS`] is the one place where defaults stand. Every layer is read as text per key, so that
 //! one parser and one error message serve them all. A key that nobody knows is an error.
 
+mod chain;
+mod zgs;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use figment2::{
@@ -18,6 +21,9 @@ use crate::{
     failure::{Failure, Outcome},
     units::{parse_size, parse_span},
 };
+
+pub use chain::{AccountSettings, ChainSettings};
+pub use zgs::ZgsSettings;
 
 /// One setting.
 pub struct Key {
@@ -71,6 +77,18 @@ pub const KEYS: &[Key] = &[
     key("chain", "", "the http:// URL of a chain's RPC"),
     key("chain_key", "", "a key file (Web3 Secret Storage)"),
     key("chain_password_file", "", "a file with the key's password"),
+    key("zgs_listen", "", "an address and a port, as 0.0.0.0:5678"),
+    key(
+        "zgs_origins",
+        "",
+        "origins of web pages, with commas between them, or *",
+    ),
+    key(
+        "flow_address",
+        "",
+        "an address of the chain, 0x and 40 hex digits; none: where our genesis has it",
+    ),
+    key("flow_first_block", "0", "a block number"),
     key("log", "info", "error, warn, info, debug, or a filter"),
     key("log_format", "human", "human or json"),
 ];
@@ -120,8 +138,10 @@ pub struct Settings {
     pub progress_time: Duration,
     /// Time to drain at a stop.
     pub drain_time: Duration,
-    /// Where the node settles, if it does.
+    /// The chain that the node settles on or follows, if it does.
     pub chain: Option<ChainSettings>,
+    /// How 0G's storage RPC is served, if it is.
+    pub zgs: Option<ZgsSettings>,
     /// What is logged.
     pub log: String,
     /// Logs in JSON.
@@ -214,7 +234,8 @@ impl Settings {
             idle_time: texts.parse("idle_time", parse_span)?,
             progress_time: texts.parse("progress_time", parse_span)?,
             drain_time: texts.parse("drain_time", parse_span)?,
-            chain: chain(texts)?,
+            chain: chain::settings(texts)?,
+            zgs: zgs::settings(texts)?,
             log: texts.text("log").to_owned(),
             log_json: texts.parse("log_format", |text| match text {
                 "human" => Some(false),
@@ -249,42 +270,6 @@ impl Settings {
             blob_len: self.max_blob,
             ..Limits::default()
         }
-    }
-}
-
-/// The chain that a node settles on, and with which account. The key is never a setting itself:
-/// every process of the machine could read it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainSettings {
-    /// URL of the RPC.
-    pub url: String,
-    /// The account's key, encrypted.
-    pub key: PathBuf,
-    /// The password, in a file.
-    pub password_file: PathBuf,
-}
-
-/// The three settings of the chain: all of them, or none.
-fn chain(texts: &Texts) -> Outcome<Option<ChainSettings>> {
-    let names = ["chain", "chain_key", "chain_password_file"];
-    let [url, key, password_file] = names.map(|name| texts.text(name));
-    let missing = names.iter().find(|name| texts.text(name).is_empty());
-    match missing {
-        _ if [url, key, password_file].iter().all(|text| text.is_empty()) => Ok(None),
-        Some(missing) => {
-            let what = format!(
-                "a node that settles needs {}, and {missing} is not set",
-                names.join(", ")
-            );
-            Err(Failure::usage(what, "set all three of them, or none"))
-        }
-        None => Ok(Some(ChainSettings {
-            url: texts.parse("chain", |text| {
-                text.starts_with("http://").then(|| text.to_owned())
-            })?,
-            key: PathBuf::from(key),
-            password_file: PathBuf::from(password_file),
-        })),
     }
 }
 

@@ -18,7 +18,10 @@ pub fn config(plan: &Plan, accounts: &[Account]) -> Value {
     let nodes: Vec<Value> = plan
         .nodes
         .iter()
-        .map(|node| json!({ "rpc": format!("http://{node}") }))
+        .zip(&plan.zgs)
+        .map(|(node, zgs)| {
+            json!({ "rpc": format!("http://{node}"), "zgs": format!("http://{zgs}") })
+        })
         .collect();
     let rpc = plan
         .rpc
@@ -40,6 +43,7 @@ pub fn config(plan: &Plan, accounts: &[Account]) -> Value {
         "api": plan.nodes.first().map(|node| format!("http://{node}")),
         "metrics": metrics,
         "nodes": nodes,
+        "indexer": format!("http://{}", plan.indexer),
         "accounts": accounts,
         "contracts": contracts,
     })
@@ -52,10 +56,13 @@ pub fn text(plan: &Plan, accounts: &[Account], dir: &std::path::Path) -> String 
         let name = if number == 0 { "rpc" } else { "" };
         lines.push(format!("  {name:<8}  http://{rpc}  ws://{rpc}"));
     }
-    for (number, node) in plan.nodes.iter().enumerate() {
+    for (number, (node, zgs)) in plan.nodes.iter().zip(&plan.zgs).enumerate() {
         let name = if number == 0 { "nodes" } else { "" };
-        lines.push(format!("  {name:<8}  http://{node}"));
+        lines.push(format!(
+            "  {name:<8}  http://{node}  for 0G's clients http://{zgs}"
+        ));
     }
+    lines.push(format!("  indexer   http://{}", plan.indexer));
     lines.push(format!(
         "  trust     {}",
         dir.join("genesis.json").display()

@@ -71,6 +71,10 @@ pub struct Plan {
     pub peers: Vec<SocketAddr>,
     /// The HTTP port of each storage node.
     pub nodes: Vec<SocketAddr>,
+    /// Where each of them serves 0G's storage RPC.
+    pub zgs: Vec<SocketAddr>,
+    /// Where the indexer listens.
+    pub indexer: SocketAddr,
 }
 
 /// A funded account.
@@ -124,12 +128,16 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         first.set_port(args.port);
     }
     let nodes = take(args.nodes)?;
+    let zgs = take(args.nodes)?;
+    let indexer = ports.next_free()?;
     let chain_id = args.chain_id;
     let plan = Plan {
         chain_id,
         rpc,
         peers,
         nodes,
+        zgs,
+        indexer,
     };
     // Accounts of their own: nobody else sends from them, and nobody has seen their keys.
     let keys: Vec<PrivateKeySigner> = plan

@@ -4,7 +4,7 @@
 use async_channel::{Receiver, Sender, bounded};
 use lode_chain_link::book::{Book, BookError};
 use lode_engine::{
-    Error,
+    Error, Root,
     store::{Fresh, Store, Then, Walk},
 };
 use lode_proofs::BlobId;
@@ -37,6 +37,8 @@ pub struct Feed {
     moments: Vec<(u16, u64)>,
     /// All shards were, and what was found lies open still.
     round_over: bool,
+    /// What clients have submitted themselves.
+    flow: Option<lode_flow::Book>,
 }
 
 /// Why there are no blobs.
@@ -48,13 +50,16 @@ pub enum FeedError {
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] Error),
+    /// The flow's book cannot be read.
+    #[error(transparent)]
+    Flow(#[from] lode_flow::BookError),
     /// The books do not take them.
     #[error(transparent)]
     Book(#[from] BookError),
 }
 
-/// Both ends.
-pub fn channel() -> (Source, Feed) {
+/// Both ends. What is in the flow is none of the feed's business.
+pub fn channel(flow: Option<lode_flow::Book>) -> (Source, Feed) {
     let (ask, questions) = bounded(1);
     let feed = Feed {
         ask,
@@ -62,6 +67,7 @@ pub fn channel() -> (Source, Feed) {
         walk: None,
         moments: Vec::new(),
         round_over: false,
+        flow,
     };
     (Source(questions), feed)
 }
@@ -111,7 +117,9 @@ impl Feed {
         let Answer { fresh, shards } = self.ask(walk).await?;
         for info in fresh.blobs {
             // The store has no empty blobs.
-            if let Ok(blob) = BlobId::new(info.root, info.size) {
+            if let Ok(blob) = BlobId::new(info.root, info.size)
+                && !self.is_paid_for(info.root)?
+            {
                 book.offer(blob)?;
             }
         }
@@ -130,6 +138,14 @@ impl Feed {
             }
         }
         Ok(())
+    }
+
+    /// Whether a client has submitted the blob to the flow itself: then it is on the chain already.
+    fn is_paid_for(&self, root: Root) -> Result<bool, FeedError> {
+        let Some(flow) = &self.flow else {
+            return Ok(false);
+        };
+        Ok(!flow.by_root(root, 0, 1)?.is_empty())
     }
 
     async fn ask(&self, walk: Walk) -> Result<Answer, FeedError> {

@@ -8,6 +8,7 @@ use lode_engine::{
     store::{Options, Store},
 };
 use lode_world::{Net, Program};
+use lode_zgs::Asks;
 
 use super::feed::Source;
 use crate::failure::Failure;
@@ -35,6 +36,8 @@ pub struct NodeProgram {
     pub listen: SocketAddr,
     /// Where the thread that settles asks for what is new.
     pub source: Option<Source>,
+    /// Where the threads that speak 0G's protocol ask.
+    pub asks: Option<Asks>,
     /// To the main thread.
     pub news: Sender<News>,
 }
@@ -47,6 +50,7 @@ impl Program for NodeProgram {
             mesh,
             listen,
             source,
+            asks,
             news,
         } = self;
         let tell = |item| {
@@ -65,6 +69,9 @@ impl Program for NodeProgram {
         };
         if let Some(source) = source.filter(|_| index == 0) {
             source.answer(&world, store.clone());
+        }
+        if let Some(asks) = asks {
+            asks.answer(&world, &store);
         }
         let ready = |address| tell(News::Listening(address));
         if let Err(error) = edge.serve(world, store, listen, index, ready).await {

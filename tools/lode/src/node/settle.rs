@@ -30,7 +30,7 @@ use tokio::{
 use super::feed::{Feed, FeedError};
 use crate::{
     failure::{Failure, Outcome},
-    settings::ChainSettings,
+    settings::AccountSettings,
     settled,
 };
 
@@ -65,12 +65,14 @@ enum RoundError {
 }
 
 /// Opens key and books and starts the thread. The chain need not be there.
-pub fn start(settings: &ChainSettings, dir: &Path, feed: Feed, asked: Asked) -> Outcome<()> {
-    let ChainSettings {
-        url,
-        key,
-        password_file,
-    } = settings;
+pub fn start(
+    url: &str,
+    account: &AccountSettings,
+    dir: &Path,
+    feed: Feed,
+    asked: Asked,
+) -> Outcome<()> {
+    let AccountSettings { key, password_file } = account;
     let node = Rpc::http(url)
         .map_err(|error| Failure::usage(format!("chain is {url}: {error}"), "correct --chain"))?;
     let password =

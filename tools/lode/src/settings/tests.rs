@@ -40,6 +40,9 @@ fn other_value(key: &str) -> &'static str {
         "chain" => "http://chain:1",
         "chain_key" => "/key.json",
         "chain_password_file" => "/password",
+        "zgs_listen" => "127.0.0.3:1",
+        "zgs_origins" => "https://one.example, https://two.example",
+        "flow_address" => "0x00000000000000000000000000000000000000f1",
         "log" => "debug",
         "log_format" => "json",
         key if key.ends_with("_time") => "3s",
@@ -58,8 +61,9 @@ fn every_flag_reaches_its_field() {
             panic!("parsed as another verb")
         };
         let given = [cli.common.given(), flags.given()].concat();
-        // The chain's settings go together.
-        let rest: Vec<(&str, &str)> = match key.name.starts_with("chain") {
+        // The chain's settings go together, and what serves 0G's clients needs them.
+        let chain = key.name.starts_with("chain") || key.name == "zgs_listen";
+        let rest: Vec<(&str, &str)> = match chain {
             true => ["chain", "chain_key", "chain_password_file"]
                 .map(|name| (name, other_value(name)))
                 .into(),
@@ -135,8 +139,13 @@ fn fields() {
     assert_eq!(all.backend, Some(Backend::Posix));
     let chain = all.chain.as_ref().unwrap();
     assert_eq!(chain.url, "http://chain:1");
-    assert_eq!(chain.key, PathBuf::from("/key.json"));
-    assert_eq!(chain.password_file, PathBuf::from("/password"));
+    let account = chain.account.as_ref().unwrap();
+    assert_eq!(account.key, PathBuf::from("/key.json"));
+    assert_eq!(account.password_file, PathBuf::from("/password"));
+    let zgs = all.zgs.as_ref().unwrap();
+    assert_eq!(zgs.listen, "127.0.0.3:1".parse().unwrap());
+    assert_eq!(zgs.origins, ["https://one.example", "https://two.example"]);
+    assert_eq!((zgs.flow[19], zgs.first_block), (0xf1, 3));
     let sizes = [all.segment, all.ingest_memory, all.scrub_rate, all.max_blob];
     assert_eq!(sizes, [3 << 20; 4]);
     let spans = [
@@ -267,4 +276,26 @@ fn places() {
 #[test]
 fn command_line() {
     Cli::command().debug_assert();
+}
+
+/// A node that only follows needs no account; one that settles, or serves without a chain, is told
+/// what is missing.
+#[test]
+fn a_chain_to_follow() {
+    let read = |flags: &[(&'static str, &str)]| Settings::read(&[], &[], flags);
+    let url = ("chain", "http://chain:1");
+    let follows = read(&[url, ("zgs_listen", "127.0.0.1:0")]).unwrap();
+    assert_eq!(follows.chain.unwrap().account, None);
+    for (flags, missing) in [
+        (vec![url], "chain_key"),
+        (vec![url, ("chain_key", "/k")], "chain_password_file"),
+        (
+            vec![url, ("chain_key", "/k"), ("zgs_listen", "127.0.0.1:0")],
+            "chain_password_file",
+        ),
+        (vec![("zgs_listen", "127.0.0.1:0")], "chain is not"),
+    ] {
+        let failure = read(&flags).unwrap_err();
+        assert!(failure.what.contains(missing), "{failure}");
+    }
 }

@@ -1,0 +1,46 @@
+//! The settings of 0G's storage RPC.
+
+use std::net::SocketAddr;
+
+use alloy_primitives::Address;
+
+use super::Texts;
+use crate::failure::{Failure, Outcome};
+
+/// How 0G's storage RPC is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZgsSettings {
+    /// Where.
+    pub listen: SocketAddr,
+    /// Web pages that may ask.
+    pub origins: Vec<String>,
+    /// The flow's contract.
+    pub flow: Address,
+    /// The block from which on the flow is followed.
+    pub first_block: u64,
+}
+
+/// None unless it has an address to listen on; then there must be a chain.
+pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
+    if texts.text("zgs_listen").is_empty() {
+        return Ok(None);
+    }
+    if texts.text("chain").is_empty() {
+        let what = "zgs_listen is set, and chain is not: what clients of 0G upload is what the \
+                    chain has ordered";
+        return Err(Failure::usage(what, "name the chain's RPC by --chain URL"));
+    }
+    let origins = texts.text("zgs_origins").split(',').map(str::trim);
+    Ok(Some(ZgsSettings {
+        listen: texts.parse("zgs_listen", |text| text.parse().ok())?,
+        origins: origins
+            .filter(|origin| !origin.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        flow: texts.parse("flow_address", |text| match text {
+            "" => Some(lode_chain_link::addresses::FLOW),
+            text => text.parse().ok(),
+        })?,
+        first_block: texts.parse("flow_first_block", |text| text.parse().ok())?,
+    }))
+}
