@@ -1,0 +1,11 @@
+//! The indexer as its clients see it, over sockets, against storage nodes that can be told to misbehave.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where, and its numbers are small"
+)]
+
+mod blob;
+mod client;
+mod node;
