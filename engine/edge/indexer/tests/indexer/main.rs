@@ -8,4 +8,13 @@
 
 mod blob;
 mod client;
+mod directory;
+mod download;
+mod folders;
+mod hostile;
+mod native;
 mod node;
+mod relay;
+mod rest;
+mod rpc;
+mod stack;
