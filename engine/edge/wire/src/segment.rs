@@ -30,3 +30,8 @@ pub struct FlowProof {
     /// Per step up: true if the running node is the left child.
     pub path: Vec<bool>,
 }
+
+/// Sectors that stand alone, without a proof (`zgs_downloadSegment`): whole ones, at most a chunk's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sectors(#[serde(with = "crate::base64")] pub Bytes);
