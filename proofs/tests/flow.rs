@@ -219,7 +219,7 @@ proptest! {
 
     /// No length and no submission overflows: a place lies below the bound, or there is none.
     #[test]
-    fn places_are_bounded(length in prop_oneof![1..FLOW_LENGTH_MAX, (0..2_000_u64).prop_map(|below| FLOW_LENGTH_MAX - 1 - below)], size: u64) {
+    fn places_are_bounded(length in lengths(), size: u64) {
         let nodes = with_heights(&ones(padded_sectors(size.max(1))));
         let extent = Extent::of(&SUBMITTER, size.max(1), &nodes).unwrap();
         let shape = FlowShape::new(length).unwrap();
@@ -231,6 +231,12 @@ proptest! {
             prop_assert!(length + 2 * extent.sectors().next_power_of_two() + 1024 >= FLOW_LENGTH_MAX);
         }
     }
+}
+
+/// Any, and those near the bound.
+fn lengths() -> impl Strategy<Value = u64> {
+    let near = (0..2_000_u64).prop_map(|below| FLOW_LENGTH_MAX - 1 - below);
+    prop_oneof![1..FLOW_LENGTH_MAX, near]
 }
 
 fn with_heights(heights: &[u8]) -> Vec<SubmissionNode> {

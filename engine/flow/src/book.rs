@@ -4,18 +4,21 @@
 //!  append   computed anew: place, root, validity   ─► one batch: rows, subtrees, roots, "read up to"
 //!  revert   rows of later blocks, newest first     ─► one batch: all that they brought goes
 //! ```
-//! A batch is on the disk whole, or not at all, when the call returns. A submission costs its row, three
-//! index entries and the subtrees that it completes, about two per node; a root or a path O(log n)
-//! reads. A write that fails ends the book: what is there is what the next opening finds.
+//! A batch is on the disk whole, or not at all, when the call returns; it is built in memory, a few times
+//! as large as the list that was handed in. A submission costs its row, three index entries and the
+//! subtrees that it completes, about two per node; a root or a path O(log n) reads. A write that fails
+//! ends the book: what is there is what the next opening finds.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use fjall::{Database, OwnedWriteBatch, PersistMode};
 use lode_proofs::{
     Hash32,
     flow::{Extent, FlowEdge, FlowFull, FlowShape, InvalidSubmission, Subtree, submission_root},
 };
-use parking_lot::Mutex;
 
 use crate::{
     row::Row,
@@ -104,6 +107,14 @@ struct Inside {
     tables: Tables,
     /// Held by who writes; readers do not wait.
     writing: Mutex<()>,
+}
+
+impl Inside {
+    /// Whoever panicked while he wrote has left nothing half done: a batch is whole or not there.
+    fn write_alone(&self) -> MutexGuard<'_, ()> {
+        let writing = self.writing.lock();
+        writing.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Book {
@@ -238,7 +249,8 @@ impl Book {
     }
 
     /// Root over chunk `index` of the flow, of 1024 sectors, the last one completed with empty ones: what
-    /// 0G's nodes call the hash at a node index. While the whole flow is shorter than a chunk, the flow's root.
+    /// 0G's nodes call the hash at a node index. While the whole flow is shorter than a chunk, the
+    /// flow's root.
     ///
     /// # Errors
     /// [`PathError::Inside`] of a chunk in a node of more than a chunk, [`PathError::OutOfFlow`] past the
@@ -254,7 +266,7 @@ impl Book {
     /// # Errors
     /// [`AppendError::Lie`] names the first submission that cannot be; nothing is written then.
     pub fn append(&self, submissions: &[Submission], upto: Block) -> Result<(), AppendError> {
-        let _writing = self.0.writing.lock();
+        let _writing = self.0.write_alone();
         let view = self.view();
         let (tip, synced) = (view.tip()?, view.synced()?);
         check_block(synced, upto)?;
@@ -291,7 +303,7 @@ impl Book {
     /// [`BookError::OtherBlock`] if the last block that was read is another one of that height.
     #[must_use = "until nothing is returned, there is more to take back"]
     pub fn revert(&self, to: Option<Block>) -> Result<Vec<Submission>, BookError> {
-        let _writing = self.0.writing.lock();
+        let _writing = self.0.write_alone();
         let view = self.view();
         let (tip, synced) = (view.tip()?, view.synced()?);
         if let (Some(to), Some(synced)) = (to, synced) {
@@ -442,6 +454,9 @@ impl Draft<'_> {
     }
 }
 
+#[cfg(test)]
+#[path = "crash_tests.rs"]
+mod crash;
 #[cfg(test)]
 #[path = "book_tests.rs"]
 mod tests;

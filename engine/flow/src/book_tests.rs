@@ -1,10 +1,5 @@
-//! The book holds what a plain list holds: through appends, reorgs, restarts, lies and SIGKILL.
+//! The book holds what a plain list holds: through appends, reorgs, restarts and lies.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Command, Stdio},
-};
 
 use lode_proofs::{SubmissionNode, ZERO_ROOTS, leads_to};
 use proptest::prelude::*;
@@ -16,10 +11,10 @@ use crate::{
 };
 
 /// A chain that may go back, and the book that follows it.
-struct Pair {
+pub(super) struct Pair {
     dir: tempfile::TempDir,
-    book: Option<Book>,
-    flow: Flow,
+    pub book: Option<Book>,
+    pub flow: Flow,
     dice: Dice,
     /// Which branch new blocks are on.
     branch: u64,
@@ -28,7 +23,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         Pair {
             book: Some(Book::open(dir.path()).unwrap()),
@@ -82,7 +77,7 @@ impl Pair {
         self.book = Some(Book::open(self.dir.path()).unwrap());
     }
 
-    fn compare(&mut self) {
+    pub fn compare(&mut self) {
         let (book, flow) = (self.book.clone().unwrap(), self.flow.clone());
         let count = u64::try_from(flow.made.len()).unwrap();
         assert_eq!(book.next_seq().unwrap(), count);
@@ -292,19 +287,53 @@ proptest! {
     }
 }
 
+/// What comes next after a few submissions.
+struct Next {
+    pair: Pair,
+    /// The flow with the two that come next.
+    flow: Flow,
+    right: Submission,
+    after: Submission,
+    upto: Block,
+    synced: Block,
+}
+
+impl Next {
+    fn new() -> Self {
+        let mut pair = Pair::new(5);
+        while pair.flow.made.len() < 4 {
+            pair.append();
+        }
+        let synced = pair.flow.synced.unwrap();
+        let upto = block(synced.number + 2, 0);
+        let mut flow = pair.flow.clone();
+        Next {
+            right: flow.make(&mut pair.dice, upto.number),
+            after: flow.make(&mut pair.dice, upto.number),
+            pair,
+            flow,
+            upto,
+            synced,
+        }
+    }
+
+    /// The book is as before the lies, and takes the truth.
+    fn goes_on(mut self) {
+        self.pair.compare();
+        let truth = [self.right, self.after];
+        self.pair.book().append(&truth, self.upto).unwrap();
+        self.flow.synced = Some(self.upto);
+        self.pair.flow = self.flow;
+        self.pair.compare();
+    }
+}
+
 /// Every lie has its name and its number, and after it the book is as before.
 #[test]
 fn lies_change_nothing() {
-    let mut pair = Pair::new(5);
-    while pair.flow.made.len() < 4 {
-        pair.append();
-    }
-    let (book, synced) = (pair.book().clone(), pair.flow.synced.unwrap());
-    let upto = block(synced.number + 2, 0);
-    let mut next = pair.flow.clone();
-    let right = next.make(&mut pair.dice, upto.number);
-    let after = next.make(&mut pair.dice, upto.number);
-    let seq = right.seq;
+    let next = Next::new();
+    let (book, upto, synced) = (next.pair.book().clone(), next.upto, next.synced);
+    let (right, after, seq) = (&next.right, &next.after, next.right.seq);
     let refused = |change: &dyn Fn(&mut Submission)| {
         let mut list = vec![right.clone(), after.clone()];
         change(&mut list[0]);
@@ -348,14 +377,22 @@ fn lies_change_nothing() {
         let lie = refused(&|of| of.block = number);
         assert!(matches!(lie, Lie::Block { block, .. } if block == number));
     }
-    // A lie behind the truth: nothing of both is written.
+    next.goes_on();
+}
+
+/// A lie among truths, about what is known, and about blocks that were read: nothing is written.
+#[test]
+fn lies_among_truths_change_nothing() {
+    let next = Next::new();
+    let (book, upto, synced) = (next.pair.book().clone(), next.upto, next.synced);
+    let (right, after, seq) = (&next.right, &next.after, next.right.seq);
     let mut list = vec![right.clone(), after.clone()];
     list[1].block -= 1;
     assert!(
         matches!(book.append(&list, upto), Err(AppendError::Lie { seq: at, .. }) if at == seq + 1)
     );
     // A known submission that is not what it was.
-    let mut known = pair.flow.made[2].submission.clone();
+    let mut known = next.pair.flow.made[2].submission.clone();
     known.sender = [8; 20];
     assert!(matches!(
         book.append(&[known], upto),
@@ -374,11 +411,7 @@ fn lies_change_nothing() {
     let mut late = right.clone();
     late.block = synced.number;
     assert!(book.append(&[late], synced).is_err());
-    pair.compare();
-    book.append(&[right, after], upto).unwrap();
-    next.synced = Some(upto);
-    pair.flow = next;
-    pair.compare();
+    next.goes_on();
 }
 
 /// Tags of any length are taken, since the chain took them; those that are too long are forgotten, and
@@ -484,98 +517,4 @@ fn a_long_way_back() {
     assert_eq!(book.revert(None).unwrap().len(), 3);
     assert_eq!(book.context().unwrap(), (Hash32([0; 32]), 1));
     assert_eq!(book.synced().unwrap(), None);
-}
-
-const CHILD: &str = "LODE_FLOW_BOOK_CHILD";
-
-/// The submissions of the first blocks of a chain that is always the same.
-fn history(blocks: u64) -> Flow {
-    let (mut flow, mut dice) = (Flow::default(), Dice(11));
-    for number in 0..blocks {
-        for _ in 0..dice.below(4) {
-            // Short ones, so that the row of leaves is soon made.
-            flow.make_below(&mut dice, number, 3_000);
-        }
-        flow.synced = Some(block(number, 0));
-    }
-    flow
-}
-
-/// Blocks of [`history`].
-const BLOCKS: u64 = 60;
-
-/// Not a test of its own: the process that [`survives_sigkill`] kills.
-#[test]
-fn child() {
-    let Ok(dir) = std::env::var(CHILD) else {
-        return;
-    };
-    let (book, flow) = (Book::open(dir).unwrap(), history(BLOCKS));
-    let mut out = std::io::stdout();
-    loop {
-        let next = book.synced().unwrap().map_or(0, |synced| synced.number + 1);
-        let upto = block(next, 0);
-        if next == BLOCKS {
-            while !book.revert(Some(block(BLOCKS / 3, 0))).unwrap().is_empty() {}
-            writeln!(out, "\nback").unwrap();
-            continue;
-        }
-        let list = flow.made.iter().map(|made| made.submission.clone());
-        let list: Vec<_> = list.filter(|of| of.block == next).collect();
-        book.append(&list, upto).unwrap();
-        writeln!(out, "\nblock {next}").unwrap();
-        out.flush().unwrap();
-    }
-}
-
-/// A process that appends and reverts is killed at any moment, again and again: what it said was done
-/// is there, and the book is that of a block, whole.
-#[test]
-fn survives_sigkill() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut dice = Dice(3);
-    for round in 0..12 {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "book::tests::child", "--nocapture"])
-            .env(CHILD, dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let (mut said, wanted) = (Vec::new(), 1 + dice.below(40));
-        let mut heard = 0;
-        while heard < wanted {
-            let line = lines.next().unwrap().unwrap();
-            heard += u64::from(take(&mut said, &line));
-        }
-        std::thread::sleep(std::time::Duration::from_micros(dice.below(3000)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        for line in lines.map_while(Result::ok) {
-            take(&mut said, &line);
-        }
-        let book = Book::open(dir.path()).unwrap();
-        let number = book.synced().unwrap().unwrap().number;
-        let last = *said.last().unwrap();
-        let back = last == BLOCKS - 1 && number <= BLOCKS / 3 + 1;
-        assert!(
-            number >= last || back,
-            "round {round}: {number} after {last}"
-        );
-        let mut pair = Pair::new(round);
-        pair.book = Some(book);
-        pair.flow = history(number + 1);
-        pair.compare();
-    }
-}
-
-/// Notes what the child says it has done: a block, or that it went back.
-fn take(said: &mut Vec<u64>, line: &str) -> bool {
-    let block = line
-        .strip_prefix("block ")
-        .and_then(|rest| rest.parse().ok());
-    let done = block.or((line == "back").then_some(BLOCKS / 3));
-    said.extend(done);
-    done.is_some()
 }

@@ -10,9 +10,10 @@
 //! and the next of those leads when it is done. Each caller has one job at a time, so there are no more
 //! jobs than callers, and a group is bounded besides.
 
-use std::collections::VecDeque;
-
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
 
 /// Jobs that are written together, at most: enough that the sync is a small part of what each costs.
 const GROUP_MAX: usize = 1024;
@@ -58,7 +59,7 @@ impl<J, A> Group<J, A> {
     /// # Panics
     /// If `write` panicked, for whomever it wrote.
     pub fn run(&self, job: J, write: impl Fn(Vec<J>) -> Vec<A>) -> A {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let number = state.next;
         state.next += 1;
         state.waiting.push_back((number, job));
@@ -69,7 +70,8 @@ impl<J, A> Group<J, A> {
             }
             assert!(!state.broken, "nobody panicked who wrote for others");
             if state.led {
-                self.turned.wait(&mut state);
+                let waited = self.turned.wait(state);
+                state = waited.unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             state.led = true;
@@ -82,6 +84,11 @@ impl<J, A> Group<J, A> {
             state = lead.end(numbers.into_iter().zip(answers));
         }
     }
+
+    /// A panic with the state locked is a caller's who was told of another one.
+    fn lock(&self) -> MutexGuard<'_, State<J, A>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Who leads: it ends with answers, or with a panic.
@@ -92,7 +99,7 @@ impl<'a, J, A> Lead<'a, J, A> {
     fn end(self, answers: impl Iterator<Item = (u64, A)>) -> MutexGuard<'a, State<J, A>> {
         let group = self.0;
         std::mem::forget(self);
-        let mut state = group.state.lock();
+        let mut state = group.lock();
         state.answers.extend(answers);
         state.led = false;
         group.turned.notify_all();
@@ -102,7 +109,7 @@ impl<'a, J, A> Lead<'a, J, A> {
 
 impl<J, A> Drop for Lead<'_, J, A> {
     fn drop(&mut self) {
-        self.0.state.lock().broken = true;
+        self.0.lock().broken = true;
         self.0.turned.notify_all();
     }
 }
@@ -112,7 +119,7 @@ mod tests {
     //! Jobs are written together, each once, and a panic is nobody's wait.
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-    use std::sync::{Mutex, mpsc};
+    use std::sync::mpsc;
 
     use super::*;
 
@@ -132,7 +139,7 @@ mod tests {
         };
         std::thread::scope(|scope| {
             let first = scope.spawn(|| group.run(0, write));
-            while !group.state.lock().led {
+            while !group.lock().led {
                 std::thread::yield_now();
             }
             let rest = (1..=10).map(|job| {
@@ -140,7 +147,7 @@ mod tests {
                 scope.spawn(move || assert_eq!(group.run(job, write), 2 * job))
             });
             let rest: Vec<_> = rest.collect();
-            while group.state.lock().waiting.len() < 10 {
+            while group.lock().waiting.len() < 10 {
                 std::thread::yield_now();
             }
             go.send(()).unwrap();
@@ -150,7 +157,7 @@ mod tests {
             }
         });
         assert_eq!(*groups.lock().unwrap(), [1, 10]);
-        assert!(group.state.lock().answers.is_empty());
+        assert!(group.lock().answers.is_empty());
     }
 
     /// No group is larger than its bound.
@@ -158,7 +165,7 @@ mod tests {
     fn groups_are_bounded() {
         let group = Group::default();
         let jobs = (0..GROUP_MAX + 5).map(|job| (u64::MAX, job));
-        group.state.lock().waiting.extend(jobs);
+        group.lock().waiting.extend(jobs);
         let sizes = Mutex::new(Vec::new());
         group.run(0, |jobs| {
             sizes.lock().unwrap().push(jobs.len());

@@ -1,5 +1,4 @@
 //! The flow as a plain list of submissions and a row of all leaves: what tests compare with.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use lode_proofs::{Hash32, SubmissionNode, ZERO_ROOTS, keccak::keccak256, padded_sectors};
 
@@ -11,7 +10,7 @@ pub(crate) struct Dice(pub u64);
 impl Dice {
     pub fn roll(&mut self) -> u64 {
         let digest = keccak256(&self.0.to_le_bytes());
-        self.0 = u64::from_le_bytes(*digest.first_chunk().unwrap());
+        self.0 = u64::from_le_bytes(*digest.first_chunk().expect("a test is small"));
         self.0
     }
 
@@ -44,7 +43,7 @@ impl Flow {
     /// A submission that comes next: of a new blob, of one that was there, or of empty sectors.
     pub fn make(&mut self, dice: &mut Dice, block: u64) -> Submission {
         let sizes = [3_000, 9_000, 70_000, 600_000];
-        let bound = sizes[usize::try_from(dice.below(4)).unwrap()];
+        let bound = sizes[index(dice.below(4))];
         self.make_below(dice, block, bound)
     }
 
@@ -53,24 +52,24 @@ impl Flow {
         let size = 1 + dice.below(bound);
         let sectors = padded_sectors(size);
         let (leaves, size) = match dice.below(8) {
-            0 => (vec![ZERO_ROOTS[0]; usize::try_from(sectors).unwrap()], size),
+            0 => (vec![ZERO_ROOTS[0]; index(sectors)], size),
             1 if !self.made.is_empty() => {
-                let count = u64::try_from(self.made.len()).unwrap();
-                let old = &self.made[usize::try_from(dice.below(count)).unwrap()];
+                let count = number(self.made.len());
+                let old = &self.made[index(dice.below(count))];
                 (old.leaves.clone(), old.submission.size)
             }
             _ => ((0..sectors).map(|_| dice.hash()).collect(), size),
         };
         let nodes = nodes_of(&leaves);
         let submission = Submission {
-            seq: u64::try_from(self.made.len()).unwrap(),
+            seq: number(self.made.len()),
             root: fold(&nodes),
             size,
             start: self.start(&nodes),
             nodes,
-            submitter: [1 + u8::try_from(dice.below(9)).unwrap(); 20],
+            submitter: [1 + u8::try_from(dice.below(9)).expect("a test is small"); 20],
             sender: [2; 20],
-            tags: Tags::new(vec![3; usize::try_from(dice.below(100)).unwrap()]),
+            tags: Tags::new(vec![3; index(dice.below(100))]),
             block,
             transaction: dice.hash().0,
         };
@@ -79,8 +78,13 @@ impl Flow {
             leaves,
             flow_root: Hash32([0; 32]),
         });
-        let root = *self.levels(self.length()).last().unwrap().first().unwrap();
-        self.made.last_mut().unwrap().flow_root = root;
+        let root = *self
+            .levels(self.length())
+            .last()
+            .expect("a test has one")
+            .first()
+            .expect("a test has one");
+        self.made.last_mut().expect("a test has one").flow_root = root;
         submission
     }
 
@@ -90,7 +94,7 @@ impl Flow {
             let within = start / 1024 == (start + sectors - 1) / 1024;
             start.is_multiple_of(1 << nodes[0].height) && (start.is_multiple_of(1024) || within)
         };
-        (self.length()..).find(fits).unwrap()
+        (self.length()..).find(fits).expect("a test has one")
     }
 
     pub fn length(&self) -> u64 {
@@ -100,9 +104,7 @@ impl Flow {
     /// Sectors after that many submissions.
     pub fn length_after(&self, count: usize) -> u64 {
         let last = count.checked_sub(1).map(|last| &self.made[last]);
-        last.map_or(1, |last| {
-            last.submission.start + u64::try_from(last.leaves.len()).unwrap()
-        })
+        last.map_or(1, |last| last.submission.start + number(last.leaves.len()))
     }
 
     /// Every level of the tree at a length, the leaves first.
@@ -110,10 +112,7 @@ impl Flow {
         let mut leaves = vec![Hash32([0; 32])];
         for made in &self.made {
             if made.submission.start < length {
-                leaves.resize(
-                    usize::try_from(made.submission.start).unwrap(),
-                    ZERO_ROOTS[0],
-                );
+                leaves.resize(index(made.submission.start), ZERO_ROOTS[0]);
                 leaves.extend(&made.leaves);
             }
         }
@@ -135,8 +134,8 @@ impl Flow {
 pub(crate) fn levels(mut leaves: Vec<Hash32>) -> Vec<Vec<Hash32>> {
     leaves.resize(leaves.len().next_power_of_two(), ZERO_ROOTS[0]);
     let mut levels = vec![leaves];
-    while levels.last().unwrap().len() > 1 {
-        let pairs = levels.last().unwrap().chunks(2);
+    while levels.last().expect("a test has one").len() > 1 {
+        let pairs = levels.last().expect("a test has one").chunks(2);
         levels.push(pairs.map(|pair| above(pair[0], pair[1])).collect());
     }
     levels
@@ -151,8 +150,8 @@ fn nodes_of(leaves: &[Hash32]) -> Vec<SubmissionNode> {
     while !rest.is_empty() {
         let height = rest.len().ilog2();
         let (run, after) = rest.split_at(1 << height);
-        let root = levels(run.to_vec()).last().unwrap()[0];
-        let height = u8::try_from(height).unwrap();
+        let root = levels(run.to_vec()).last().expect("a test has one")[0];
+        let height = u8::try_from(height).expect("a test is small");
         nodes.push(SubmissionNode { root, height });
         rest = after;
     }
@@ -160,7 +159,7 @@ fn nodes_of(leaves: &[Hash32]) -> Vec<SubmissionNode> {
 }
 
 fn fold(nodes: &[SubmissionNode]) -> Hash32 {
-    let (last, rest) = nodes.split_last().unwrap();
+    let (last, rest) = nodes.split_last().expect("a test has one");
     let fold = |right, node: &SubmissionNode| above(node.root, right);
     rest.iter().rev().fold(last.root, fold)
 }
@@ -169,4 +168,14 @@ fn fold(nodes: &[SubmissionNode]) -> Hash32 {
 pub(crate) fn block(number: u64, branch: u64) -> Block {
     let hash = keccak256(&[number.to_le_bytes(), branch.to_le_bytes()].concat());
     Block { number, hash }
+}
+
+/// Tests are small.
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("a test is small")
+}
+
+/// Tests are small.
+fn number(index: usize) -> u64 {
+    u64::try_from(index).expect("a test is small")
 }

@@ -17,12 +17,11 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     ops::Bound,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use lode_proofs::Hash32;
-use parking_lot::Mutex;
 
 use crate::group::Group;
 
@@ -236,7 +235,7 @@ impl Pieces {
     /// # Errors
     /// When the store fails: they are removed when it is opened again, or not at all.
     pub fn forget(&self, root: Hash32) -> Result<(), PieceError> {
-        let _writing = self.0.writing.lock();
+        let _writing = self.0.write_alone();
         self.0.doom(root, false)?;
         self.0.clear(root)
     }
@@ -246,7 +245,7 @@ impl Pieces {
     /// # Errors
     /// As [`Self::forget`].
     pub fn prune(&self, root: Hash32) -> Result<(), PieceError> {
-        let _writing = self.0.writing.lock();
+        let _writing = self.0.write_alone();
         self.0.doom(root, true)?;
         self.0.clear(root)
     }
@@ -256,7 +255,7 @@ impl Pieces {
     /// # Errors
     /// When the store fails.
     pub fn unprune(&self, root: Hash32) -> Result<(), PieceError> {
-        let _writing = self.0.writing.lock();
+        let _writing = self.0.write_alone();
         let mut batch = self.0.batch();
         batch.remove(&self.0.pruned, root.0);
         Ok(batch.commit()?)
@@ -272,9 +271,15 @@ impl Pieces {
 }
 
 impl Inside {
+    /// Whoever panicked while he wrote has left nothing half done: a batch is whole or not there.
+    fn write_alone(&self) -> MutexGuard<'_, ()> {
+        let writing = self.writing.lock();
+        writing.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes pieces together; returns what became of each.
     fn write(&self, jobs: Vec<Job>) -> Vec<Result<Put, PieceError>> {
-        let _writing = self.writing.lock();
+        let _writing = self.write_alone();
         let mut draft = Draft {
             inside: self,
             batch: self.batch(),

@@ -1,5 +1,4 @@
 //! A chain in memory with a flow: blocks with submissions, for tests of what follows it.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use alloy_primitives::{Address, Bytes, LogData, U256, keccak256};
 use alloy_rpc_types_eth::Log;
@@ -65,8 +64,8 @@ impl Chain {
     /// The next submission after `all`, by the words of the rules; its blob has no bytes.
     pub fn make(&mut self, all: &[Submission]) -> Submission {
         self.blobs += 1;
-        let heights: &[u8] = [&[0][..], &[2, 0], &[12], &[4, 1], &[10, 9]]
-            [usize::try_from(self.model.random(5)).unwrap()];
+        let heights: &[u8] =
+            [&[0][..], &[2, 0], &[12], &[4, 1], &[10, 9]][index(self.model.random(5))];
         let nodes: Vec<_> = heights
             .iter()
             .map(|&height| SubmissionNode {
@@ -83,19 +82,19 @@ impl Chain {
             let within = start / 1024 == (start + sectors - 1) / 1024;
             start.is_multiple_of(1 << heights[0]) && (start.is_multiple_of(1024) || within)
         };
-        let (last, rest) = nodes.split_last().unwrap();
+        let (last, rest) = nodes.split_last().expect("a test has one");
         let fold = |right: Hash32, left: &SubmissionNode| {
             Hash32(keccak256([left.root.0, right.0].concat()).0)
         };
         Submission {
-            seq: u64::try_from(all.len()).unwrap(),
+            seq: number(all.len()),
             root: rest.iter().rev().fold(last.root, fold),
             size: 256 * sectors,
-            start: (length..).find(fits).unwrap(),
+            start: (length..).find(fits).expect("a test has one"),
             submitter: [9; 20],
             sender: [8; 20],
             tags: self.blobs.to_be_bytes().to_vec(),
-            block: u64::try_from(self.blocks.len()).unwrap(),
+            block: number(self.blocks.len()),
             transaction: keccak256(self.blobs.to_be_bytes()).0,
             nodes,
         }
@@ -104,8 +103,8 @@ impl Chain {
     /// Adds a log to the last block.
     pub fn log(&self, address: Address, transaction: [u8; 32], data: LogData) {
         let mut inside = self.model.0.borrow_mut();
-        let number = u64::try_from(inside.blocks.len()).unwrap() - 1;
-        let block = inside.blocks.last_mut().unwrap();
+        let number = number(inside.blocks.len()) - 1;
+        let block = inside.blocks.last_mut().expect("a test has one");
         let log = Log {
             inner: alloy_primitives::Log { address, data },
             block_number: Some(number),
@@ -126,7 +125,8 @@ impl Chain {
     }
 
     pub fn follow(&self, store: &Store) -> Follow<Model> {
-        Follow::open(self.model.clone(), store.clone(), "test", FLOW, 0).unwrap()
+        Follow::open(self.model.clone(), store.clone(), "test", FLOW, 0)
+            .expect("a test has a store")
     }
 }
 
@@ -165,4 +165,14 @@ pub(crate) fn by_of(of: &Submission) -> LogData {
         caller,
     }
     .encode_log_data()
+}
+
+/// Tests are small.
+fn index(number: u64) -> usize {
+    usize::try_from(number).expect("a test is small")
+}
+
+/// Tests are small.
+fn number(index: usize) -> u64 {
+    u64::try_from(index).expect("a test is small")
 }
