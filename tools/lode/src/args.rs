@@ -6,6 +6,8 @@ use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::{indexer::IndexerArgs, kv::KvArgs};
+
 /// What `--help` ends with.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -60,6 +62,10 @@ pub enum Verb {
     Node(NodeFlags),
     /// Run a validator of the settlement chain
     Chain(ChainArgs),
+    /// Tell 0G's clients which nodes hold what, and serve files over HTTP
+    Indexer(IndexerArgs),
+    /// Serve key-value streams that are replayed from the flow
+    Kv(KvArgs),
     /// Run a whole network on this machine: validators, storage nodes, funded accounts
     Devnet(DevnetArgs),
     /// Make keys and a genesis file for validators at given addresses, of a development network

@@ -9,6 +9,7 @@ mod plan;
 
 use std::{
     fs,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
@@ -16,7 +17,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -32,6 +33,8 @@ pub use plan::{Deal, deal, signers, validator};
 
 /// How often parts are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a part may take to serve all that it serves.
+const START_WAIT: Duration = Duration::from_secs(60);
 
 /// Runs a network until it is told to stop.
 pub fn run(args: &DevnetArgs, output: Output) -> Outcome<ExitCode> {
@@ -130,7 +133,34 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
         ];
         starting.push(child::start(&format!("node {number}"), &folder, &args)?);
     }
-    starting.into_iter().map(child::Starting::ready).collect()
+    if !plan.zgs.is_empty() {
+        let urls: Vec<String> = plan.zgs.iter().map(|zgs| format!("http://{zgs}")).collect();
+        let (urls, indexer) = (urls.join(","), plan.indexer.to_string());
+        let args = ["indexer", "--nodes", &urls, "--listen", &indexer];
+        starting.push(child::start("indexer", &dir.join("indexer"), &args)?);
+    }
+    let children = starting
+        .into_iter()
+        .map(child::Starting::ready)
+        .collect::<Outcome<Vec<Child>>>()?;
+    // A node is ready before it knows its chain; 0G's clients are served when it does.
+    for zgs in &plan.zgs {
+        wait_for_port(*zgs)?;
+    }
+    Ok(children)
+}
+
+/// Waits until somebody listens.
+fn wait_for_port(address: SocketAddr) -> Outcome<()> {
+    let until = Instant::now() + START_WAIT;
+    while TcpStream::connect(address).is_err() {
+        if Instant::now() > until {
+            let what = format!("nobody listens on {address}");
+            return Err(Failure::other(what, "see the log of that node"));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
 }
 
 /// Until a signal, or until a part ends.

@@ -1,7 +1,7 @@
 //! The `lode` command.
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
-//! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
+//! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it, `indexer` and `kv` serve 0G's clients over several nodes,
 //! `demo` and `devnet` show them together,
 //! `failure` and `output` tell how it went. `settled` is the way from a chunk up to the chain, `roots`
 //! computes roots on all cores.
@@ -12,11 +12,15 @@ mod client;
 mod demo;
 mod devnet;
 mod failure;
+mod indexer;
 mod journal;
+mod kv;
 mod node;
 mod noise;
 mod output;
+mod random;
 mod roots;
+mod service;
 mod settings;
 mod settled;
 mod signals;
@@ -58,6 +62,8 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
             cli.common.ca.as_deref().map(std::path::Path::new),
             output,
         ),
+        Verb::Indexer(args) => indexer::run(args, output),
+        Verb::Kv(args) => kv::run(args, output),
         Verb::Devnet(args) => devnet::run(args, output),
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),

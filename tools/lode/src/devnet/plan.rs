@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     args::DevnetArgs,
     failure::{Failure, Outcome},
+    random,
 };
 
 /// The words that development accounts everywhere are made of. Everybody knows these keys.
@@ -166,19 +167,12 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
 fn lock_up(folder: &Path, key: &PrivateKeySigner) -> Outcome<()> {
     let failed = |error: std::io::Error| Failure::file(folder.display(), &error);
     fs::create_dir_all(folder).map_err(failed)?;
-    let password = hex::encode(random()?);
+    let password = hex::encode(random::bytes::<32>()?);
     write_text(&folder.join(PASSWORD), &password)?;
     link::keys::write(folder, KEY, key, password.as_bytes()).map_err(|error| {
         let what = format!("{}: {error}", folder.join(KEY).display());
         Failure::other(what, "check the folder and its disk")
     })
-}
-
-fn random() -> Outcome<[u8; 32]> {
-    let mut chance = [0; 32];
-    rustix::rand::getrandom(&mut chance, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Failure::file("randomness", &error.into()))?;
-    Ok(chance)
 }
 
 /// What keys and a genesis file are made for.
@@ -205,7 +199,7 @@ pub fn deal(dir: &Path, what: &Deal<'_>) -> Outcome<Vec<B256>> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let chance = random()?;
+    let chance = random::bytes::<32>()?;
     let (committee, secrets) = lode_chain::deal(keccak256(chance), &addresses)
         .map_err(|error| Failure::usage(error.to_string(), "ask for 1 to 100 validators"))?;
     let known = accounts()?.into_iter().map(|account| account.address);
