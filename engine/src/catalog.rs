@@ -99,6 +99,12 @@ impl Unfinished {
         self.chunks.get(index).copied().unwrap_or(Place::NONE)
     }
 
+    /// Bytes of chunk `index`, if it is durable.
+    pub fn chunk_len(&self, index: u64) -> usize {
+        let short = self.short.get(&index);
+        short.map_or(CHUNK_LEN, |len| usize::try_from(*len).expect("64-bit"))
+    }
+
     /// Places and record lengths of everything that was stored for it.
     pub fn places(&self) -> impl Iterator<Item = (Place, u64)> + '_ {
         let chunks = (0..)

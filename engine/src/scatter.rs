@@ -1,6 +1,8 @@
 //! Chunks in any order, each with its proof: what a client of the store sees of
 //! [`crate::shard::scatter`].
 
+use std::{ops::Range, rc::Rc};
+
 use bytes::Bytes;
 use lode_proofs::{BlobId, ChunkProof};
 use lode_world::World;
@@ -9,7 +11,8 @@ use crate::{
     Error, Result, Root,
     format::manifest,
     info::{Progress, Scattered},
-    shard::scatter::Proven,
+    piece::Piece,
+    shard::{Shard, scatter::Proven},
     store::{Store, Terms},
     wait::before_work,
 };
@@ -55,6 +58,21 @@ impl<W: World> Store<W> {
         let expiry = terms.epoch();
         self.on(self.home(&root), move |shard| shard.scatter(chunk, expiry))
             .await?
+    }
+
+    /// Bytes `within` of one chunk of a blob that is not complete, verified; none if that chunk is not
+    /// here. One read of the disk, on the executor of the blob.
+    pub async fn read_scattered(
+        &self,
+        root: Root,
+        chunk: u64,
+        within: Range<usize>,
+    ) -> Result<Option<Bytes>> {
+        let ask = move |shard: Rc<Shard<W>>| async move {
+            let read = shard.read_scattered(root, chunk, within).await?;
+            Ok(read.map(Piece::into_bytes))
+        };
+        self.on(self.home(&root), ask).await?
     }
 
     /// How much is durable of a blob whose chunks come in any order; none if none has come, or all.

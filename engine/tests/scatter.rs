@@ -121,6 +121,18 @@ fn any_order_and_any_end() {
                 let (size, chunks) = (sample.size(), u64::try_from(cut).unwrap());
                 let want = (cut > 0).then_some(Progress { size, chunks });
                 assert_eq!(progress, want, "what was acknowledged is counted");
+                for index in 0..4 {
+                    let within = 100..300.min(sample.chunk(index).len());
+                    let chunk = u64::try_from(index).unwrap();
+                    let read = store.read_scattered(sample.root, chunk, within.clone());
+                    let want = order[..cut].contains(&index);
+                    let want = want.then(|| sample.chunk(index).slice(within));
+                    assert_eq!(
+                        read.await.unwrap(),
+                        want,
+                        "chunk {index} of an incomplete blob"
+                    );
+                }
                 for (sent, index) in order[cut..].iter().enumerate() {
                     let last = cut + sent + 1 == order.len();
                     assert_eq!(sample.send(&store, *index).await, last);

@@ -156,6 +156,26 @@ impl ChunkProof {
         Self::check(blob, index, &steps, lemma[0], found)
     }
 
+    /// Puts a proof together from what a store kept of it, and checks it as one from outside.
+    ///
+    /// # Errors
+    /// [`Refusal::IndexOutOfRange`], [`Refusal::PathLength`], [`Refusal::PaddingSibling`] or
+    /// [`Refusal::Root`].
+    pub fn from_parts(
+        blob: BlobId,
+        index: u64,
+        chunk_root: Hash32,
+        siblings: &[Hash32],
+    ) -> Result<Self, Refusal> {
+        Refusal::unless_index_in(blob.shape, index)?;
+        let steps = crate::path::siblings(blob.shape, index);
+        let (got, want) = (siblings.len(), steps.len());
+        if got != want {
+            return Err(Refusal::PathLength { got, want });
+        }
+        Self::check(blob, index, &steps, chunk_root, siblings)
+    }
+
     /// A proof that is true by construction: the blob's root was computed from
     /// the other parts.
     pub(crate) const fn computed(

@@ -65,7 +65,7 @@ impl<W: World> Shard<W> {
 
     /// Bytes `range` of a record's payload. Where a page does not prove itself the whole payload is
     /// hashed: damage beside the bytes, in a page's trailer, costs time and no blob.
-    async fn verified(
+    pub(super) async fn verified(
         &self,
         wanted: Wanted,
         root: &Root,

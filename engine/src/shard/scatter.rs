@@ -11,19 +11,21 @@
 //! chunks of the same root keep each other out while they are at work, and go on where the other
 //! stopped. That one's chunks are not proven, so the fold at the end is not for show.
 
-use std::rc::Rc;
+use std::{ops::Range, rc::Rc};
 
 use bytes::Bytes;
 use lode_proofs::{BlobId, ChunkProof, fold_runs};
 use lode_world::World;
 
-use super::{Draft, Shard, get::Roots, upload::Session};
+use super::{Draft, Shard, get::Roots, upload::Session, wanted::Wanted};
 use crate::{
     Error, Result, Root,
     format::{
         manifest::{self, GROUP},
         record::Kind,
     },
+    index::Place,
+    piece::PieceOf,
     space::Need,
     store::{Scattered, Stored},
 };
@@ -132,7 +134,7 @@ impl<W: World> Shard<W> {
             return false;
         };
         let index = proof.index();
-        upload.chunk(index) != crate::index::Place::NONE
+        upload.chunk(index) != Place::NONE
             && (upload.whole_group(index / GROUP)
                 || upload.roots.get(&index) == Some(&proof.chunk_root()))
     }
@@ -248,6 +250,52 @@ impl<W: World> Shard<W> {
             self.write_group(blob, *group, expiry, chunks).await?;
         }
         Ok(())
+    }
+
+    /// Bytes `range` of a chunk of an upload, verified; none if it is not here.
+    pub(crate) async fn read_scattered(
+        self: Rc<Self>,
+        root: Root,
+        chunk: u64,
+        range: Range<usize>,
+    ) -> Result<Option<PieceOf<W>>> {
+        loop {
+            let Some(wanted) = self.scattered_chunk(root, chunk) else {
+                return Ok(None);
+            };
+            if range.is_empty() || range.end > wanted.len {
+                let at = |offset: usize| {
+                    chunk * manifest::CHUNK + u64::try_from(offset).expect("64-bit")
+                };
+                return Err(Error::OutOfRange {
+                    start: at(range.start),
+                    end: at(range.end),
+                    size: at(wanted.len),
+                });
+            }
+            match self.verified(wanted, &root, &range).await {
+                Ok(piece) => return Ok(Some(piece)),
+                // Compaction may have moved the record while it was read, or the blob is complete.
+                Err(_) if self.scattered_chunk(root, chunk) != Some(wanted) => {}
+                Err(error) => return Err(self.fault(error, root, chunk)),
+            }
+        }
+    }
+
+    /// The record of a chunk of an upload.
+    fn scattered_chunk(&self, root: Root, chunk: u64) -> Option<Wanted> {
+        let catalog = self.catalog.borrow();
+        let blob = *catalog.declared.get(&root)?;
+        let upload = catalog.uploads.get(&blob)?;
+        let size = upload.declared?.size;
+        let place = upload.chunk(chunk);
+        (place != Place::NONE && chunk < manifest::chunks(size)).then(|| Wanted {
+            place,
+            kind: Kind::Chunk,
+            blob,
+            detail: chunk,
+            len: upload.chunk_len(chunk),
+        })
     }
 
     /// What is durable of an upload whose chunks come in any order: its size, and how many chunks.

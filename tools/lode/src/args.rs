@@ -170,6 +170,9 @@ pub struct NodeFlags {
     /// The block from which on the flow is followed [default: 0]
     #[arg(long, value_name = "BLOCK")]
     pub flow_first_block: Option<String>,
+    /// Which slice of the flow is kept: number/count [default: 0/1]
+    #[arg(long, value_name = "I/N")]
+    pub slice: Option<String>,
     /// What to log: error, warn, info, debug, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -238,6 +241,9 @@ pub struct DevnetArgs {
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(0..=100))]
     pub nodes: u16,
+    /// Slices of the flow: node i keeps slice i mod N, so that nodes/N of them hold each
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = slices)]
+    pub slices: u16,
     /// Folder that a later start continues from [default: one that is removed at the end]
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -446,6 +452,7 @@ impl NodeFlags {
             ("zgs_origins", &self.zgs_origins),
             ("flow_address", &self.flow_address),
             ("flow_first_block", &self.flow_first_block),
+            ("slice", &self.slice),
             ("log", &self.log),
             ("log_format", &self.log_format),
         ];
@@ -463,4 +470,13 @@ impl Common {
             .filter_map(|(key, value)| Some((key, value.as_deref()?)))
             .collect()
     }
+}
+
+/// A power of two.
+fn slices(text: &str) -> Result<u16, String> {
+    let slices = text
+        .parse()
+        .ok()
+        .filter(|slices: &u16| slices.is_power_of_two());
+    slices.ok_or_else(|| "it must be a power of two".to_owned())
 }

@@ -108,6 +108,7 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
         let folder = dir.join("nodes").join(number.to_string());
         let (data, node) = (text(&folder.join("data")), node.to_string());
         let zgs = zgs.to_string();
+        let slice = format!("{}/{}", number % usize::from(plan.slices), plan.slices);
         let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
         let chain = chain.unwrap_or_default();
         let (key, password) = (
@@ -130,6 +131,8 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
             &password,
             "--zgs-listen",
             &zgs,
+            "--slice",
+            &slice,
         ];
         starting.push(child::start(&format!("node {number}"), &folder, &args)?);
     }

@@ -89,6 +89,11 @@ pub const KEYS: &[Key] = &[
         "an address of the chain, 0x and 40 hex digits; none: where our genesis has it",
     ),
     key("flow_first_block", "0", "a block number"),
+    key(
+        "slice",
+        "0/1",
+        "a number and a power of two above it, as 1/4",
+    ),
     key("log", "info", "error, warn, info, debug, or a filter"),
     key("log_format", "human", "human or json"),
 ];

@@ -24,6 +24,7 @@ enum Ask {
     Scattered(Root, Reply<Option<Progress>>),
     Scatter(ChunkProof, Bytes, Reply<Scattered>),
     Read(Root, u64, Range<usize>, Reply<Option<Bytes>>),
+    ReadScattered(Root, u64, Range<usize>, Reply<Option<Bytes>>),
     Prove(Root, u64, Reply<Option<ChunkProof>>),
 }
 
@@ -68,6 +69,10 @@ async fn answer<W: World>(store: Store<W>, ask: Ask) {
             let read = read.map(|piece| piece.map(lode_engine::Piece::into_bytes));
             reply.send(read).is_err()
         }
+        Ask::ReadScattered(root, chunk, within, reply) => {
+            let read = store.read_scattered(root, chunk, within).await;
+            reply.send(read).is_err()
+        }
         Ask::Prove(root, chunk, reply) => reply.send(store.prove(root, chunk).await).is_err(),
     };
 }
@@ -88,15 +93,22 @@ impl Door {
         self.ask(|reply| Ask::Scatter(proof, bytes, reply)).await
     }
 
-    /// Bytes `within` of a chunk, verified; none if they are not here.
+    /// Bytes `within` of a chunk, of a blob that is complete or not, verified; none if they are not
+    /// here.
     pub(crate) async fn read(
         &self,
         root: Root,
         chunk: u64,
         within: Range<usize>,
     ) -> Result<Option<Bytes>> {
-        self.ask(|reply| Ask::Read(root, chunk, within, reply))
-            .await
+        let whole = self.ask(|reply| Ask::Read(root, chunk, within.clone(), reply));
+        match whole.await? {
+            None => {
+                self.ask(|reply| Ask::ReadScattered(root, chunk, within, reply))
+                    .await
+            }
+            found => Ok(found),
+        }
     }
 
     /// The proof of a chunk of a complete blob.

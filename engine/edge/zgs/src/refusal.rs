@@ -8,8 +8,10 @@
 
 use jsonrpsee::types::ErrorObjectOwned;
 use lode_engine::{Class, Error};
-use lode_flow::{BookError, PathError};
+use lode_flow::{BookError, PathError, PieceError};
 use lode_wire::text;
+
+use crate::shelf::ShelfError;
 
 const INVALID_PARAMS: i32 = -32_602;
 const INTERNAL: i32 = -32_603;
@@ -78,6 +80,16 @@ impl From<Error> for Refusal {
             Error::Busy { .. } | Error::UploadBusy { .. } => Refusal::too_many(1),
             _ if error.class() == Class::Fatal => Refusal::Internal(error.to_string()),
             _ => Refusal::Sentence(error.to_string()),
+        }
+    }
+}
+
+impl From<ShelfError> for Refusal {
+    fn from(error: ShelfError) -> Self {
+        match error {
+            ShelfError::Store(error) => error.into(),
+            ShelfError::Piece(PieceError::Pruned { .. }) => Refusal::param("root", text::PRUNED),
+            ShelfError::Piece(error) => Refusal::Internal(error.to_string()),
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct Plan {
     pub nodes: Vec<SocketAddr>,
     /// Where each of them serves 0G's storage RPC.
     pub zgs: Vec<SocketAddr>,
+    /// Slices of the flow.
+    pub slices: u16,
     /// Where the indexer listens.
     pub indexer: SocketAddr,
 }
@@ -119,6 +121,13 @@ pub fn open(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
 }
 
 fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
+    if args.nodes > 0 && args.nodes < args.slices {
+        let what = format!("{} nodes cannot hold {} slices", args.nodes, args.slices);
+        return Err(Failure::usage(
+            what,
+            "ask for at least as many nodes as slices",
+        ));
+    }
     let mut ports = Ports(PORTS);
     let mut take = |count: u16| -> Outcome<Vec<SocketAddr>> {
         (0..count).map(|_| ports.next_free()).collect()
@@ -138,6 +147,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         peers,
         nodes,
         zgs,
+        slices: args.slices,
         indexer,
     };
     // Accounts of their own: nobody else sends from them, and nobody has seen their keys.

@@ -22,7 +22,7 @@ use lode_chain_link::{
     node::{BlockRef, Http, Rpc},
     store::{Store, StoreError},
 };
-use lode_flow::{AppendError, Block, Book, BookError, Submission, Tags};
+use lode_flow::{AppendError, Block, Book, BookError, Pieces, Submission, Tags};
 use lode_proofs::Hash32;
 use lode_wire::{NetworkIdentity, ProtocolVersion};
 use lode_zgs::{Asks, Config, Door, Room, door, serve, shelf::Shelf};
@@ -75,6 +75,7 @@ enum StepError {
 pub struct Opened {
     /// What the chain has ordered.
     pub book: Book,
+    pieces: Pieces,
     settings: ZgsSettings,
     node: Http,
     store: Store,
@@ -103,8 +104,16 @@ pub fn open(settings: &ZgsSettings, chain: &str, dir: &Path) -> Outcome<Opened> 
     };
     let book = Book::open(folder.join("book")).map_err(|error| unusable(&error))?;
     let store = Store::open(folder.join("follow")).map_err(|error: StoreError| unusable(&error))?;
+    let pieces = dir.join("pieces");
+    let pieces = Pieces::open(&pieces).map_err(|error| {
+        let what = format!("{}: {error}", pieces.display());
+        let next = "without the folder the chunks of this node's slice count for nothing, and are \
+                    fetched from others again";
+        Failure::other(what, next)
+    })?;
     Ok(Opened {
         book,
+        pieces,
         settings: settings.clone(),
         node,
         store,
@@ -148,7 +157,8 @@ impl Opened {
             origins: self.settings.origins.clone(),
             ..Config::new(identity)
         };
-        let room = Room::new(config, self.book.clone(), Shelf::whole(door));
+        let shelf = Shelf::of_slice(door, self.settings.slice, self.pieces.clone());
+        let room = Room::new(config, self.book.clone(), shelf);
         let server = serve(std::sync::Arc::clone(&room)).await;
         let server =
             server.map_err(|error| super::door::cannot_listen(self.settings.listen, &error))?;
@@ -258,13 +268,15 @@ impl Opened {
                 let list: Vec<Submission> = list.into_iter().map(submission).collect();
                 let stood = follow.stands();
                 self.book.append(&list, block(upto))?;
-                if let Some(last) = list.last()
-                    && let Err(error) = self.compare(follow, last.seq).await
-                {
+                let compared = match list.last() {
+                    Some(last) => self.compare(follow, last.seq).await,
+                    None => Ok(()),
+                };
+                let done = compared.and_then(|()| Ok(follow.commit(mark)?));
+                if let Err(error) = done {
                     self.go_back(stood)?;
                     return Err(error);
                 }
-                follow.commit(mark)?;
                 if !list.is_empty() {
                     room.submitted().await;
                 }

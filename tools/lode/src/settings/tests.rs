@@ -43,6 +43,7 @@ fn other_value(key: &str) -> &'static str {
         "zgs_listen" => "127.0.0.3:1",
         "zgs_origins" => "https://one.example, https://two.example",
         "flow_address" => "0x00000000000000000000000000000000000000f1",
+        "slice" => "1/4",
         "log" => "debug",
         "log_format" => "json",
         key if key.ends_with("_time") => "3s",
@@ -146,6 +147,7 @@ fn fields() {
     assert_eq!(zgs.listen, "127.0.0.3:1".parse().unwrap());
     assert_eq!(zgs.origins, ["https://one.example", "https://two.example"]);
     assert_eq!((zgs.flow[19], zgs.first_block), (0xf1, 3));
+    assert_eq!((zgs.slice.id(), zgs.slice.count()), (1, 4));
     let sizes = [all.segment, all.ingest_memory, all.scrub_rate, all.max_blob];
     assert_eq!(sizes, [3 << 20; 4]);
     let spans = [

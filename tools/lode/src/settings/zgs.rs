@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use alloy_primitives::Address;
+use lode_wire::Slice;
 
 use super::Texts;
 use crate::failure::{Failure, Outcome};
@@ -18,6 +19,8 @@ pub struct ZgsSettings {
     pub flow: Address,
     /// The block from which on the flow is followed.
     pub first_block: u64,
+    /// Which part of it is kept.
+    pub slice: Slice,
 }
 
 /// None unless it has an address to listen on; then there must be a chain.
@@ -40,6 +43,10 @@ pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
         flow: texts.parse("flow_address", |text| match text {
             "" => Some(lode_chain_link::addresses::FLOW),
             text => text.parse().ok(),
+        })?,
+        slice: texts.parse("slice", |text| {
+            let (id, count) = text.split_once('/')?;
+            Slice::new(id.parse().ok()?, count.parse().ok()?).ok()
         })?,
         first_block: texts.parse("flow_first_block", |text| text.parse().ok())?,
     }))

@@ -15,13 +15,13 @@ use lode_engine::{
     mesh::Mesh,
     store::{Options, Store},
 };
-use lode_flow::{Block, Book, Submission, Tags};
+use lode_flow::{Block, Book, Pieces, Submission, Tags};
 use lode_proofs::{
     BlobHasher, BlobTree, ChunkProof, Hash32,
     flow::{Extent, FlowShape},
     fold_roots,
 };
-use lode_wire::{NetworkIdentity, ProtocolVersion, Segment};
+use lode_wire::{NetworkIdentity, ProtocolVersion, Segment, Slice};
 use lode_world::{Backend, Net, Program, Running, launch, preflight};
 use lode_zgs::{Asks, Config, Room, door, module, shelf::Shelf};
 use serde_json::{Value, json};
@@ -76,10 +76,24 @@ impl Node {
         node
     }
 
-    /// One in a folder.
+    /// A new one of a slice.
+    pub fn of_slice(slice: Slice) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node = Node::open_slice(dir.path(), slice, |_| ());
+        node._dir = Some(dir);
+        node
+    }
+
+    /// One in a folder, of the whole flow.
     pub fn open(dir: &Path, change: impl FnOnce(&mut Config)) -> Node {
+        Node::open_slice(dir, Slice::WHOLE, change)
+    }
+
+    /// One in a folder.
+    pub fn open_slice(dir: &Path, slice: Slice, change: impl FnOnce(&mut Config)) -> Node {
         let (data, book) = (dir.join("data"), Book::open(dir.join("flow")).unwrap());
         std::fs::create_dir_all(&data).unwrap();
+        let pieces = Pieces::open(dir.join("pieces")).unwrap();
         let (door, asks) = door();
         let (ready, is_ready) = mpsc::channel();
         let (stop, stopped) = async_channel::bounded(1);
@@ -107,7 +121,7 @@ impl Node {
         });
         config.address.set_port(0);
         change(&mut config);
-        let room = Room::new(config, book, Shelf::whole(door));
+        let room = Room::new(config, book, Shelf::of_slice(door, slice, pieces));
         Node {
             module: module(Arc::clone(&room)),
             room,
