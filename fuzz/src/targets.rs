@@ -7,6 +7,7 @@ mod checkpoint;
 mod chunk_proof;
 mod evidence;
 mod finality;
+mod flow_log;
 mod footer;
 mod frame;
 mod http_headers;
@@ -53,6 +54,7 @@ pub const ALL: &[Target] = &[
     http_headers::TARGET,
     finality::TARGET,
     evidence::TARGET,
+    flow_log::TARGET,
     transaction::TARGET,
     block::TARGET,
     state_node::TARGET,
