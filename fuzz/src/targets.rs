@@ -9,6 +9,7 @@ mod cipher;
 mod evidence;
 mod finality;
 mod folder;
+mod flow_log;
 mod footer;
 mod frame;
 mod http_headers;
@@ -56,6 +57,7 @@ pub const ALL: &[Target] = &[
     http_headers::TARGET,
     finality::TARGET,
     evidence::TARGET,
+    flow_log::TARGET,
     transaction::TARGET,
     block::TARGET,
     state_node::TARGET,

@@ -11,7 +11,7 @@
 //! book's.
 //!
 //! Between step and commit nothing counts, and a reorg may come while nobody reads. So a book is taken
-//! back to [`Follow::stands`] when it starts, before the first step.
+//! back to [`Follow::stands`] when it starts, before the first step, and after a commit that failed.
 //!
 //! A node that lacks blocks which others have shown is behind, and is waited for: only another block at
 //! a height where one was read is a chain that went back.
