@@ -12,7 +12,7 @@
 //! Where 0G's replayer looks at the entries of a list in the order of a hash map, which differs from run
 //! to run, here they are looked at in the order in which the transaction first names them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     account::Account,
@@ -203,7 +203,7 @@ fn newer(
 
 /// Of several values of a key the last, where the first one stood.
 fn last_of_each(writes: &Writes) -> Vec<Value> {
-    let mut places = HashMap::new();
+    let mut places = BTreeMap::new();
     let mut values: Vec<Value> = Vec::new();
     for write in &writes.list {
         let value = Value {
@@ -224,8 +224,8 @@ fn last_of_each(writes: &Writes) -> Vec<Value> {
 }
 
 /// The streams that nobody has claimed, and all of which the sender is admin or becomes so.
-fn claims(view: &View, case: Case<'_>) -> Result<(Vec<StreamId>, HashSet<StreamId>), StoreError> {
-    let (mut claims, mut admin_of) = (Vec::new(), HashSet::new());
+fn claims(view: &View, case: Case<'_>) -> Result<(Vec<StreamId>, BTreeSet<StreamId>), StoreError> {
+    let (mut claims, mut admin_of) = (Vec::new(), BTreeSet::new());
     for stream in case.streams {
         if view.is_new(*stream, case.seq)? {
             if admin_of.insert(*stream) {
@@ -242,7 +242,7 @@ fn claims(view: &View, case: Case<'_>) -> Result<(Vec<StreamId>, HashSet<StreamI
 /// about one subject the last one. Who grants himself the role of an admin changes nothing, nor does
 /// granting it to anybody after something else was said about him.
 fn effects(case: Case<'_>, claims: &[StreamId], controls: Vec<Control>) -> Vec<Control> {
-    let mut places = HashMap::new();
+    let mut places = BTreeMap::new();
     let mut effects: Vec<Control> = Vec::new();
     let claimed = claims.iter().map(|stream| Control {
         op: Op::GrantAdmin,
@@ -274,7 +274,7 @@ fn effects(case: Case<'_>, claims: &[StreamId], controls: Vec<Control>) -> Vec<C
 fn check_control(
     view: &View,
     case: Case<'_>,
-    admin_of: &HashSet<StreamId>,
+    admin_of: &BTreeSet<StreamId>,
     control: &Control,
 ) -> Result<Option<Verdict>, StoreError> {
     let (stream, key) = (control.stream, &control.key);

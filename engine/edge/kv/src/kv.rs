@@ -6,12 +6,11 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
-    thread::JoinHandle,
     time::Duration,
 };
 
 use jsonrpsee::server::ServerHandle;
-use tokio::{runtime::Handle as Runtime, sync::watch};
+use tokio::{runtime::Handle as Runtime, sync::watch, task::JoinHandle};
 
 use crate::{
     blob::Asking,
@@ -84,7 +83,7 @@ pub enum StartError {
     /// The store cannot be had.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The address cannot be had, an origin is none, or there is no thread.
+    /// The address cannot be had, or an origin is none.
     #[error("cannot serve: {0}")]
     Serve(#[from] io::Error),
     /// A folder holds all streams or a list of them, as it began.
@@ -125,15 +124,15 @@ impl Kv {
             streams_max,
         );
         let (address, server) = rpc::serve(config.listen, service).await?;
-        let thread = std::thread::Builder::new().name("kv-replay".to_owned());
-        let thread = thread.spawn(move || replay.run())?;
+        // It waits for the disk, and for answers: not where others wait behind it.
+        let replay = tokio::task::spawn_blocking(move || replay.run());
         Ok(Handle {
             address,
             reader,
             progress,
             stop,
             server,
-            thread: Some(thread),
+            replay: Some(replay),
         })
     }
 }
@@ -186,7 +185,7 @@ pub struct Handle {
     progress: watch::Receiver<Progress>,
     stop: watch::Sender<bool>,
     server: ServerHandle,
-    thread: Option<JoinHandle<Ended>>,
+    replay: Option<JoinHandle<Ended>>,
 }
 
 impl Handle {
@@ -210,12 +209,10 @@ impl Handle {
     pub async fn stop(mut self) -> Option<String> {
         self.end();
         self.server.clone().stopped().await;
-        let thread = self.thread.take()?;
-        let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-        match ended {
-            Ok(Ok(Ended::Stopped)) => None,
-            Ok(Ok(ended)) => Some(ended.to_string()),
-            Ok(Err(_)) | Err(_) => Some("the replay crashed".to_owned()),
+        match self.replay.take()?.await {
+            Ok(Ended::Stopped) => None,
+            Ok(ended) => Some(ended.to_string()),
+            Err(_) => Some("the replay crashed".to_owned()),
         }
     }
 

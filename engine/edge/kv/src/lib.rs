@@ -45,8 +45,10 @@ pub mod rpc;
 pub mod kv;
 
 #[cfg(test)]
+#[path = "model_tests.rs"]
 mod model;
 #[cfg(test)]
+#[path = "script_tests.rs"]
 mod script;
 
 pub use account::Account;

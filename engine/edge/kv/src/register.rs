@@ -133,6 +133,18 @@ pub(crate) mod tests {
         assert_eq!(verify(Account([1; 20]), STREAM, 16_601, &signature), wrong);
     }
 
+    /// Digest and signature are those that eth-account 0.13 makes of the same typed data.
+    #[test]
+    fn vector() {
+        let (key, account) = wallet();
+        let want = "0xf000fbdd5031586774d7a9460eb0e7722d0caf5285f4f9011c9b9932590915af";
+        assert_eq!(hex::encode(&digest(account, STREAM, 16_601)), want);
+        let signature = "0x0ad0e5a517e26f95c5348150aa45b95070ed8c088dab05ced858949daf00d02662c2b858\
+                         f720fb278a4ef822172dc955c16d10bd8771da02dcfaa93f6bc20a2a1b";
+        assert_eq!(sign(&key, account, STREAM, 16_601), signature);
+        assert_eq!(verify(account, STREAM, 16_601, signature), Ok(()));
+    }
+
     /// What is no signature is refused for its form.
     #[test]
     fn form() {

@@ -4,10 +4,7 @@
 //! waits too; other streams go on. A transaction writes and controls only streams that its tags name,
 //! so what is decided out of turn is what would have been decided in turn.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -15,10 +12,8 @@ use crate::{blob::Absent, feed::Submission, stream::StreamId};
 
 /// Submissions that may wait. If there are more, all streams stand still until one is decided.
 pub(crate) const WAITING_MAX: usize = 16_384;
-/// Time until bytes that are not there are asked for again, at most: it doubles from the time between
-/// two questions for submissions.
-const AGAIN_MAX: Duration = Duration::from_secs(10);
-/// Doublings: from a fifth of a second they reach the most.
+/// Doublings of the turns until bytes that are not there are asked for again: with a turn each fifth of
+/// a second, thirteen seconds at most.
 const TRIES_MAX: u32 = 6;
 
 /// One that waits.
@@ -28,8 +23,8 @@ pub(crate) struct Waiting {
     pub(crate) streams: Vec<StreamId>,
     /// It is of streams whose past is replayed.
     pub(crate) joining: bool,
-    /// Not asked for before this.
-    pub(crate) again: Instant,
+    /// The turn of the replay before which it is not tried.
+    pub(crate) again: u64,
     pub(crate) stage: Stage,
     tries: u32,
 }
@@ -58,21 +53,21 @@ impl Waiting {
             submission,
             streams: streams.into_iter().collect(),
             joining,
-            again: Instant::now(),
+            again: 0,
             stage: Stage::None,
             tries: 0,
         }
     }
 
-    /// It was asked for in vain.
-    pub(crate) fn put_off(&mut self, poll: Duration) {
-        self.again = Instant::now() + (poll * (1 << self.tries)).min(AGAIN_MAX);
+    /// It was asked for in vain, at this turn.
+    pub(crate) fn put_off(&mut self, turn: u64) {
+        self.again = turn + (1 << self.tries);
         self.tries = (self.tries + 1).min(TRIES_MAX);
     }
 
     /// It waits for something that is under way.
-    pub(crate) fn soon(&mut self, poll: Duration) {
-        self.again = Instant::now() + poll;
+    pub(crate) fn soon(&mut self, turn: u64) {
+        self.again = turn + 1;
     }
 
     /// Whether its values are being written.
@@ -85,7 +80,7 @@ impl Waiting {
 #[derive(Default)]
 pub(crate) struct Queue {
     all: BTreeMap<u64, Waiting>,
-    of_stream: HashMap<StreamId, BTreeSet<u64>>,
+    of_stream: BTreeMap<StreamId, BTreeSet<u64>>,
 }
 
 impl Queue {
@@ -131,11 +126,10 @@ impl Queue {
         Some(one)
     }
 
-    /// Those that may be tried now, in order.
-    pub(crate) fn due(&self) -> Vec<u64> {
-        let now = Instant::now();
+    /// Those that may be tried at this turn, in order.
+    pub(crate) fn due(&self, turn: u64) -> Vec<u64> {
         let all = self.all.iter().filter(|(seq, one)| {
-            one.again <= now && !one.streams.iter().any(|stream| self.blocks(*stream, **seq))
+            one.again <= turn && !one.streams.iter().any(|stream| self.blocks(*stream, **seq))
         });
         all.map(|(seq, _)| *seq).collect()
     }

@@ -185,7 +185,7 @@ impl<F: Feed> Replay<F> {
             Tried::Decided => self.publish(),
             Tried::Blocked => self.queue.add(one),
             Tried::InVain => {
-                one.put_off(self.rules.poll);
+                one.put_off(self.turns);
                 self.queue.add(one);
             }
         }

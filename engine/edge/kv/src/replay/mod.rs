@@ -45,7 +45,7 @@ mod review;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -62,8 +62,8 @@ use crate::{
 
 /// Submissions that are tried in vain before others have their turn.
 const VAIN_MAX: usize = 32;
-/// Time between two looks at all submissions that are not final.
-const REVIEW: Duration = Duration::from_secs(10);
+/// Turns between two looks at all submissions that are not final: ten seconds where nothing happens.
+const REVIEW_TURNS: u64 = 50;
 
 /// What an operator may choose about the replay.
 #[derive(Clone, Debug)]
@@ -127,7 +127,9 @@ pub(crate) struct Replay<F> {
     floor: u64,
     /// First chunks of what comes next.
     ahead: BTreeMap<u64, Aborting<Result<Bytes, Absent>>>,
-    reviewed: Instant,
+    /// Looks at everything since the start: the replay's clock. While there is nothing to do one takes
+    /// as long as [`Rules::poll`], else longer.
+    turns: u64,
     /// Whether the feed has failed, and the operator was told.
     told: bool,
 }
@@ -168,7 +170,7 @@ impl<F: Feed> Replay<F> {
             newest_block: 0,
             floor,
             ahead: BTreeMap::new(),
-            reviewed: Instant::now(),
+            turns: 0,
             told: false,
             rules,
         };
@@ -217,11 +219,12 @@ impl<F: Feed> Replay<F> {
 
     /// One look at everything. Whether there was something to do.
     pub(crate) fn turn(&mut self) -> Result<bool, Ended> {
+        self.turns += 1;
         self.take_up()?;
         let mut busy = self.try_again()?;
         busy |= self.follow()?;
         busy |= self.catch_up()?;
-        if self.reviewed.elapsed() >= REVIEW {
+        if self.turns.is_multiple_of(REVIEW_TURNS) {
             self.review()?;
         }
         Ok(busy)
@@ -251,7 +254,7 @@ impl<F: Feed> Replay<F> {
         let (mut busy, mut vain) = (false, 0);
         loop {
             let mut again = false;
-            for seq in self.queue.due() {
+            for seq in self.queue.due(self.turns) {
                 let Some(mut one) = self.queue.take(seq) else {
                     continue;
                 };
@@ -261,10 +264,10 @@ impl<F: Feed> Replay<F> {
                         self.publish();
                         continue;
                     }
-                    Tried::Blocked => one.soon(self.rules.poll),
+                    Tried::Blocked => one.soon(self.turns),
                     Tried::InVain => {
                         vain += 1;
-                        one.put_off(self.rules.poll);
+                        one.put_off(self.turns);
                     }
                 }
                 self.queue.add(one);

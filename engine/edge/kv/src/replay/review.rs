@@ -1,7 +1,5 @@
 //! Looks whether the chain has replaced what is known, and undoes it.
 
-use std::time::Instant;
-
 use tokio::runtime::Handle;
 
 use super::{Ended, Replay, print_of};
@@ -13,7 +11,6 @@ use crate::{
 impl<F: Feed> Replay<F> {
     /// Looks whether the chain has replaced what was taken for known, and undoes it.
     pub(crate) fn review(&mut self) -> Result<bool, Ended> {
-        self.reviewed = Instant::now();
         let first = self.floor.max(self.marks.from);
         let mut at = first;
         while at < self.marks.next {

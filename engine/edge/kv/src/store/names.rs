@@ -15,7 +15,7 @@
 //! A name that was given stays, even if what gave it is undone: without a version it has no value.
 
 use core::ops::Bound;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use fjall::{Iter, Readable as _};
 
@@ -55,12 +55,12 @@ pub(super) struct Names<'a> {
     view: &'a View,
     next: u64,
     /// What was given and is not written.
-    given: HashMap<Vec<u8>, u64>,
+    given: BTreeMap<Vec<u8>, u64>,
 }
 
 impl<'a> Names<'a> {
     pub(super) fn new(view: &'a View, next: u64) -> Self {
-        let given = HashMap::new();
+        let given = BTreeMap::new();
         Names { view, next, given }
     }
 

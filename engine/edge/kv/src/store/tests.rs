@@ -96,3 +96,20 @@ fn long_keys_keep_their_order() {
     let none = view.neighbour(other, Bound::Unbounded, Order::Up, u64::MAX);
     assert!(none.unwrap().is_none());
 }
+
+/// Values that were written before their transaction, which then never came, are gone after a restart.
+#[test]
+fn loose_pieces_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(folder.path()).unwrap();
+    store.begin_stage(7).unwrap();
+    store.reader().stage(7, 0, &[1; 3 * PIECE_LEN]).unwrap();
+    let pieces = |store: &Store| {
+        let view = store.view();
+        let loose = view.snapshot.iter(&view.spaces.loose).count();
+        (view.snapshot.iter(&view.spaces.pieces).count(), loose)
+    };
+    assert_eq!(pieces(&store), (3, 1));
+    drop(store);
+    assert_eq!(pieces(&Store::open(folder.path()).unwrap()), (0, 0));
+}

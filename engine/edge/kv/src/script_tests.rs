@@ -141,7 +141,11 @@ impl Feed for Script {
         if flow.lies {
             return Err(FeedError::Lie(lode_proofs::Refusal::Data));
         }
-        let entry = flow.at(of.seq);
+        let place = usize::try_from(of.seq).unwrap();
+        let Some(entry) = flow.entries.get(place) else {
+            // The chain has dropped it.
+            return Ok(None);
+        };
         if entry.submission.root != of.root {
             return Err(FeedError::Senseless("another root".to_owned()));
         }

@@ -1,7 +1,7 @@
 //! For tests: 0G's rules over plain lists, from the first transaction to the last. Everything is
 //! answered by looking at all rows; nothing is kept that could go stale.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     account::Account,
@@ -100,7 +100,7 @@ impl Model {
             .access
             .iter()
             .filter(|a| a.stream == stream && key_writers(a.op));
-        let keys: HashSet<&Vec<u8>> = all.map(|a| &a.key).collect();
+        let keys: BTreeSet<&Vec<u8>> = all.map(|a| &a.key).collect();
         keys.into_iter()
             .any(|key| self.is_key_writer(who, stream, key, at))
     }
@@ -146,11 +146,11 @@ impl Model {
         if draft.reads.iter().any(|read| newer(read.stream, &read.key)) {
             return Some("VersionConfliction".to_owned());
         }
-        let mut last = HashMap::new();
+        let mut last = BTreeMap::new();
         for (stream, key, value) in &draft.writes {
             last.insert((*stream, key.to_vec()), value.to_vec());
         }
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         for (stream, key, _) in &draft.writes {
             if !seen.insert((*stream, key)) {
                 continue;
