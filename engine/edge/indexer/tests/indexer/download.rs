@@ -122,6 +122,16 @@ async fn lying_bytes_never_leave() {
     assert!(page.contains("chunks_total{answer=\"lie\"}"), "{page}");
 }
 
+/// Who lied is not asked again, even if nobody else is left.
+#[tokio::test(flavor = "multi_thread")]
+async fn liars_are_not_asked_again() {
+    let stack = Stack::of(&[(0, 1)]).await;
+    stack.keep(Blob::of(3000, 1), 4, 1024);
+    stack.nodes[0].faults(|faults| faults.lying_bytes = true);
+    assert_eq!(stack.said("/file?txSeq=4").await.0, 600);
+    assert_eq!(stack.nodes[0].asked(CHUNK), 1);
+}
+
 /// The same with a proof that does not hold, and with a true chunk of another place.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_proofs_never_leave() {

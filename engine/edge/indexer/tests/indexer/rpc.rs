@@ -222,6 +222,20 @@ async fn get_file_locations_with_discovered_nodes() {
     );
 }
 
+/// A node that has something else under the same number, after a fork of the chain, holds nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn get_file_locations_without_who_means_another_file() {
+    let stack = Stack::of(&[(0, 2), (1, 2)]).await;
+    let blob = std::sync::Arc::new(Blob::of(700_000, 1));
+    stack.nodes[0].keep(&blob, 4, 1024);
+    let other = std::sync::Arc::new(Blob::of(700_000, 2));
+    stack.nodes[1].keep(&other, 4, 1024);
+    let found = stack
+        .result("indexer_getFileLocations", json!([blob.root]))
+        .await;
+    assert_eq!(found, Value::Null);
+}
+
 /// A slow node does not slow an answer that the others suffice for, and is not in it.
 #[tokio::test(flavor = "multi_thread")]
 async fn get_file_locations_waits_for_who_is_needed() {
