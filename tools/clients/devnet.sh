@@ -9,12 +9,13 @@ free_port() {
     node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
 }
 
+# Starts it; arguments go to it as they are.
 start_devnet() {
     local port program
     port=$(free_port)
     program=(${LODE:-cargo run --release --quiet --})
     # A session of its own, so that all it starts can be ended by one signal.
-    setsid "${program[@]}" devnet --state "$work/devnet" --port "$port" --config-out "$work/config.json" \
+    setsid "${program[@]}" devnet --state "$work/devnet" --port "$port" --config-out "$work/config.json" "$@" \
         >"$work/devnet.log" 2>&1 &
     devnet=$!
     for ((i = 0; i < DEVNET_S_MAX * 10; i++)); do
