@@ -11,7 +11,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{OpenOptionsExt, symlink},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
     sync::{
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -283,7 +283,7 @@ fn make_links(folder: &Folder, target: &Path, done: &mut Done) {
 
 fn make_link(path: &Path, link: &str) -> Outcome<()> {
     match fs::read_link(path) {
-        Ok(there) if there == PathBuf::from(link) => Ok(()),
+        Ok(there) if there == Path::new(link) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             symlink(link, path).map_err(|error| Failure::file("cannot be made", &error))
         }
