@@ -70,10 +70,16 @@ pub enum Verb {
     Devnet(DevnetArgs),
     /// Make keys and a genesis file for validators at given addresses, of a development network
     Genesis(GenesisArgs),
-    /// Store files, directories, or stdin; run it again to resume
+    /// Store files, folders, or stdin, encrypted or not; run it again to resume
     Put(PutArgs),
-    /// Fetch a blob or a range of it, verified
+    /// Fetch a blob, a range of it, a file of several blobs, or a folder, verified
     Get(GetArgs),
+    /// List what is in a folder
+    Ls(LsArgs),
+    /// Write a file of a folder to stdout, verified
+    Cat(CatArgs),
+    /// Tell what differs between a stored folder and a directory; exit code 1 if anything does
+    Diff(DiffArgs),
     /// Show a blob, or the node's figures
     Stat(StatArgs),
     /// Delete blobs
@@ -286,7 +292,8 @@ pub struct GenesisArgs {
 /// Arguments of `lode put`.
 #[derive(Args, Debug)]
 pub struct PutArgs {
-    /// Files, directories (with all files below), or - for stdin
+    /// Files, directories, or - for stdin. A directory becomes a folder: a blob for each file below and one
+    /// that names them all; links stay links
     #[arg(required = true, value_name = "FILE|DIR|-")]
     pub paths: Vec<PathBuf>,
     /// First epoch in which the blobs may be gone, from 1; without it they stay until deleted
@@ -296,6 +303,42 @@ pub struct PutArgs {
     /// anybody can check it) [default: final if the node settles, and no failure if it takes long]
     #[arg(long, value_name = "STEP")]
     pub wait: Option<Step>,
+    /// Cut files into blobs of this many bytes, rounded up to a power of two; what is printed then is a
+    /// list of roots, which `lode get` takes
+    #[arg(long, value_name = "SIZE")]
+    pub fragment_size: Option<String>,
+    /// How it is encrypted, if it is.
+    #[command(flatten)]
+    pub seal: SealArgs,
+}
+
+/// Flags of what encrypts. Keys are never values of flags: every process of the machine could read them.
+/// A second run stores the same bytes, and resumes.
+#[derive(Args, Debug, Default)]
+#[group(multiple = false)]
+pub struct SealArgs {
+    /// Encrypt with the key (64 hexadecimal digits) of this file, or of the variable NAME. Who reads it
+    /// needs the same key
+    #[arg(long, value_name = "FILE|env:NAME")]
+    pub encryption_key: Option<String>,
+    /// Encrypt to this public key (secp256k1, hexadecimal). Who reads it needs its private key
+    #[arg(long, value_name = "PUBKEY")]
+    pub encrypt_to: Option<String>,
+    /// Encrypt to ourselves: to the public key of the private key of this file, or of the variable NAME
+    #[arg(long, value_name = "FILE|env:NAME")]
+    pub encrypt: Option<String>,
+}
+
+/// Flags of what decrypts. Nothing in stored bytes tells whether a key is the right one: a wrong one
+/// gives noise.
+#[derive(Args, Debug, Default)]
+pub struct OpenArgs {
+    /// Decrypt with the key (64 hexadecimal digits) of this file, or of the variable NAME
+    #[arg(long, value_name = "FILE|env:NAME")]
+    pub decryption_key: Option<String>,
+    /// Decrypt what was encrypted to the private key of this file, or of the variable NAME
+    #[arg(long, value_name = "FILE|env:NAME")]
+    pub private_key: Option<String>,
 }
 
 /// How far a blob that was put has to be.
@@ -312,17 +355,62 @@ pub enum Step {
 /// Arguments of `lode get`.
 #[derive(Args, Debug)]
 pub struct GetArgs {
-    /// Which blob
-    pub root: String,
+    /// Which blob; several, in order, of a file that was put in fragments
+    #[arg(required = true, value_name = "ROOT", value_delimiter = ',')]
+    pub roots: Vec<String>,
     /// File to write; - is stdout, which is also where bytes go without -o if it is no terminal
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE|DIR")]
     pub output: Option<PathBuf>,
+    /// The blob is a folder: restore its files and links below the directory -o. What is there and right
+    /// is kept, files that differ are replaced, nothing else is touched; run it again to resume
+    #[arg(long, requires = "output", conflicts_with_all = ["range", "trust_node"])]
+    pub folder: bool,
+    /// What decrypts it.
+    #[command(flatten)]
+    pub open: OpenArgs,
     /// Only bytes A to B, both included; A- to the end, -N the last N
-    #[arg(long, value_name = "A-B", allow_hyphen_values = true)]
+    #[arg(long, value_name = "A-B", allow_hyphen_values = true,
+          conflicts_with_all = ["decryption_key", "private_key"])]
     pub range: Option<String>,
     /// Fetch a range without its proofs
     #[arg(long, requires = "range")]
     pub trust_node: bool,
+}
+
+/// Arguments of `lode ls`.
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    /// Which folder
+    pub root: String,
+    /// Only what is at and below this path in it
+    pub path: Option<String>,
+    /// What decrypts it.
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+/// Arguments of `lode cat`.
+#[derive(Args, Debug)]
+pub struct CatArgs {
+    /// Which folder
+    pub root: String,
+    /// Which file in it
+    pub path: String,
+    /// What decrypts it.
+    #[command(flatten)]
+    pub open: OpenArgs,
+}
+
+/// Arguments of `lode diff`.
+#[derive(Args, Debug)]
+pub struct DiffArgs {
+    /// The directory
+    pub dir: PathBuf,
+    /// The folder that it is compared with
+    pub root: String,
+    /// What decrypts it.
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// Arguments of `lode stat`.

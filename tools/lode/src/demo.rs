@@ -31,6 +31,7 @@ use crate::{
     output::Output,
     roots,
     settings::parse_backend,
+    source::Source,
     units,
     verbs::upload::Upload,
 };
@@ -155,7 +156,7 @@ fn put_files(client: &Client, files: &[PathBuf], story: &mut Story) -> Outcome<V
         let file = File::open(path).map_err(failed)?;
         let size = file.metadata().map_err(failed)?.len();
         let root = roots::of_file(&file, size, &|_| ()).map_err(failed)?.root();
-        Upload::new(client, &file, size, root).run(false, &|_| ())?;
+        Upload::new(client, Source::whole(&file, size), root).run(false, &|_| ())?;
         total += size;
         listed.push(
             json!({ "path": path.display().to_string(), "size": size, "root": root.to_string() }),

@@ -3,7 +3,8 @@
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
 //! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it, `indexer` and `kv` serve 0G's clients over several nodes,
 //! `demo` and `devnet` show them together,
-//! `failure` and `output` tell how it went. `settled` is the way from a chunk up to the chain, `roots`
+//! `failure` and `output` tell how it went. `tree`, `source`, `seal` and `keys` are what is put: directories,
+//! bytes, and how these are encrypted. `settled` is the way from a chunk up to the chain, `roots`
 //! computes roots on all cores.
 
 mod args;
@@ -14,16 +15,20 @@ mod devnet;
 mod failure;
 mod indexer;
 mod journal;
+mod keys;
 mod kv;
 mod node;
 mod noise;
 mod output;
 mod random;
 mod roots;
+mod seal;
 mod service;
 mod settings;
 mod settled;
 mod signals;
+mod source;
+mod tree;
 mod trust;
 mod units;
 mod verbs;
@@ -68,6 +73,9 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),
         Verb::Get(args) => verbs::get::run(args, &client()?, output),
+        Verb::Ls(args) => verbs::folder::list(args, &client()?, output),
+        Verb::Cat(args) => verbs::folder::cat(args, &client()?, output),
+        Verb::Diff(args) => verbs::diff::run(args, &client()?, output),
         Verb::Stat(args) => verbs::stat::run(args, &client()?, output),
         Verb::Rm(args) => verbs::rm::run(args, &client()?, output),
         Verb::Root(args) => verbs::root::run(args, output),

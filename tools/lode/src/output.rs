@@ -57,6 +57,14 @@ impl Output {
         !self.json && !self.quiet && io::stderr().is_terminal()
     }
 
+    /// The same without bars.
+    pub fn unwatched(self) -> Output {
+        Output {
+            quiet: true,
+            ..self
+        }
+    }
+
     /// A bar over `bytes`, or over an unknown number of them. Invisible unless somebody watches.
     pub fn bar(self, what: &str, bytes: Option<u64>) -> ProgressBar {
         if !self.is_watched() {
@@ -98,6 +106,15 @@ impl Output {
             .with_style(style)
             .with_message(what)
     }
+}
+
+/// A name from elsewhere as one line of text, whatever a terminal would make of it.
+pub fn plain(name: &str) -> String {
+    let letter = |letter: char| match letter {
+        control if control.is_control() => control.escape_default().to_string(),
+        other => other.to_string(),
+    };
+    name.chars().map(letter).collect()
 }
 
 /// The exit code of a batch: the one failure's own, or 1 when several things happened.

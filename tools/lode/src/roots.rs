@@ -10,7 +10,6 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
-    os::unix::fs::FileExt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -20,6 +19,8 @@ use std::{
 };
 
 use lode_proofs::{BlobHasher, BlobTree, CHUNK_LEN, ChunkHasher, Hash32};
+
+use crate::source::Source;
 
 /// Bytes of a chunk, as a length in a file.
 pub const CHUNK: u64 = 256 * 1024;
@@ -38,6 +39,15 @@ fn cores() -> usize {
 /// # Errors
 /// The file cannot be read, or has fewer bytes.
 pub fn of_file(file: &File, size: u64, done: &(dyn Fn(u64) + Sync)) -> io::Result<BlobTree> {
+    of_source(Source::whole(file, size), done)
+}
+
+/// Root of at least one byte from anywhere.
+///
+/// # Errors
+/// As [`of_file`].
+pub fn of_source(source: Source, done: &(dyn Fn(u64) + Sync)) -> io::Result<BlobTree> {
+    let size = source.size();
     let stripes = (size / CHUNK).div_ceil(STRIPE);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
     let mut hasher = BlobHasher::new();
@@ -47,8 +57,7 @@ pub fn of_file(file: &File, size: u64, done: &(dyn Fn(u64) + Sync)) -> io::Resul
             let (sender, next, failed) = (sender.clone(), &next, &failed);
             scope.spawn(move || {
                 let mut core = Core {
-                    file,
-                    size,
+                    source,
                     bytes: Vec::new(),
                     hasher: ChunkHasher::new(),
                 };
@@ -70,7 +79,7 @@ pub fn of_file(file: &File, size: u64, done: &(dyn Fn(u64) + Sync)) -> io::Resul
         collect(&mut hasher, roots, done)
     })?;
     let mut rest = vec![0; usize::try_from(size % CHUNK).unwrap_or(0)];
-    file.read_exact_at(&mut rest, size - size % CHUNK)?;
+    source.read_exact_at(&mut rest, size - size % CHUNK)?;
     hasher.update(&rest);
     done(size % CHUNK);
     hasher.finish().map_err(io::Error::other)
@@ -99,8 +108,7 @@ fn collect(
 
 /// One core at work on a file.
 struct Core<'a> {
-    file: &'a File,
-    size: u64,
+    source: Source<'a>,
     bytes: Vec<u8>,
     hasher: ChunkHasher,
 }
@@ -109,10 +117,10 @@ impl Core<'_> {
     /// Roots of the whole chunks of a stripe.
     fn stripe(&mut self, stripe: u64) -> io::Result<Vec<Hash32>> {
         let first = stripe * STRIPE;
-        let count = STRIPE.min(self.size / CHUNK - first);
+        let count = STRIPE.min(self.source.size() / CHUNK - first);
         self.bytes
             .resize(usize::try_from(count * CHUNK).unwrap_or(0), 0);
-        self.file.read_exact_at(&mut self.bytes, first * CHUNK)?;
+        self.source.read_exact_at(&mut self.bytes, first * CHUNK)?;
         let (chunks, _) = self.bytes.as_chunks::<CHUNK_LEN>();
         Ok(chunks
             .iter()

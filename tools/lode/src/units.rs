@@ -65,6 +65,15 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 file`, `1,234 files`.
+pub fn counted(number: usize, what: &str) -> String {
+    let digits = grouped(u64::try_from(number).unwrap_or(u64::MAX));
+    match number {
+        1 => format!("{digits} {what}"),
+        _ => format!("{digits} {what}s"),
+    }
+}
+
 /// Megabytes (10^6) per second, rounded down.
 pub fn rate(bytes: u64, span: Duration) -> u64 {
     let micros = span.as_micros().max(1);
@@ -131,6 +140,8 @@ mod tests {
         assert_eq!(size(u64::MAX), "16777215.9 TiB");
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(counted(1, "file"), "1 file");
+        assert_eq!(counted(1000, "file"), "1,000 files");
         assert_eq!(rate(5_000_000, Duration::from_millis(500)), 10);
         assert_eq!(span(Duration::from_millis(3456)), "3.4 s");
         assert_eq!(span(Duration::from_micros(1999)), "1 ms");

@@ -1,17 +1,26 @@
-//! The commands, one file each.
+//! The commands, one file each, and what they share.
+//!
+//! `put` stores files through `store` (root, fragments, encryption) and `upload` (one blob), directories
+//! through `bundle`. `get` fetches what `stored` finds, into a `part`; `restore` does it for a folder.
 
+pub mod bundle;
+pub mod diff;
 pub mod epoch;
+pub mod folder;
 pub mod genesis;
 pub mod get;
 pub mod part;
 pub mod prove;
 pub mod put;
 pub mod range;
+pub mod restore;
 pub mod rm;
 pub mod root;
 pub mod scrub;
 pub mod show;
 pub mod stat;
+pub mod store;
+pub mod stored;
 pub mod upload;
 pub mod verify;
 pub mod wait;

@@ -11,10 +11,14 @@ mod abuse;
 mod chain;
 #[path = "journeys/command.rs"]
 mod command;
+#[path = "journeys/folders.rs"]
+mod folders;
 #[path = "journeys/http.rs"]
 mod http;
 #[path = "journeys/life.rs"]
 mod life;
+#[path = "journeys/seals.rs"]
+mod seals;
 #[path = "journeys/tls.rs"]
 mod tls;
 #[path = "journeys/uploads.rs"]

@@ -15,7 +15,9 @@ use super::{Kept, Story, millis, server::Server, write_noise};
 use crate::{
     client::Client,
     failure::{Exit, Failure, Outcome},
-    roots, units,
+    roots,
+    source::Source,
+    units,
     verbs::upload::Upload,
 };
 
@@ -54,7 +56,7 @@ pub fn interrupt(
     let acked = AtomicU64::new(0);
     let (ended, killed) = thread::scope(|scope| {
         let putting = scope.spawn(|| {
-            let mut upload = Upload::new(client, &file, size, root);
+            let mut upload = Upload::new(client, Source::whole(&file, size), root);
             upload.tries = 1;
             upload.run(false, &|_| ())
         });
@@ -123,7 +125,8 @@ pub fn resume(client: &Client, cut: &Cut, story: &mut Story) -> Outcome<Kept> {
     }
     let began = Instant::now();
     let file = File::open(&cut.path).map_err(|error| Failure::file("big", &error))?;
-    let uploaded = Upload::new(client, &file, cut.size, cut.root).run(false, &|_| ())?;
+    let uploaded =
+        Upload::new(client, Source::whole(&file, cut.size), cut.root).run(false, &|_| ())?;
     let span = began.elapsed();
     if uploaded.from != found || uploaded.sent != cut.size - found {
         let what = format!(

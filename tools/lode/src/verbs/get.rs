@@ -1,5 +1,5 @@
-//! `lode get`: a whole blob, verified against its root while it streams, or a range of it,
-//! verified chunk by chunk.
+//! `lode get`: what is stored as one blob or several, verified against its roots while it streams, or a
+//! range of a blob, verified chunk by chunk. Folders are restored by `restore`.
 
 use std::{
     io::{self, IsTerminal, Read, Write},
@@ -10,17 +10,19 @@ use std::{
     time::Duration,
 };
 
-use lode_proofs::{BlobTree, Hash32};
+use indicatif::ProgressBar;
+use lode_proofs::Hash32;
+use lode_wire::folder::is_folder;
 use serde_json::json;
 
 use crate::{
     args::GetArgs,
     client::{Client, parse_root},
     failure::{Exit, Failure, Outcome},
+    keys,
     output::Output,
-    roots::StreamRoot,
     units,
-    verbs::{part::Part, range},
+    verbs::{part::Part, range, restore, stored::Stored},
 };
 
 /// Connections in a row that bring no byte before we give up.
@@ -34,25 +36,58 @@ const BUFFER_LEN: usize = 256 * 1024;
 
 /// Fetches, verifies, reports.
 pub fn run(args: &GetArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
-    let root = parse_root(&args.root)?;
+    let roots: Vec<Hash32> = args
+        .roots
+        .iter()
+        .map(|text| parse_root(text))
+        .collect::<Outcome<_>>()?;
+    let keys = keys::opening(&args.open)?;
+    if args.folder {
+        let target = args.output.as_deref().unwrap_or(Path::new("."));
+        return restore::run(client, &roots, keys.as_ref(), target, output);
+    }
     let target = match &args.output {
         Some(path) if path != Path::new("-") => Some(path.clone()),
-        None if io::stdout().is_terminal() => {
-            let next = "name a file by -o FILE, or pass the bytes on by a pipe";
-            return Err(Failure::usage(
-                "bytes of a blob do not belong on a terminal",
-                next,
-            ));
+        _ => {
+            refuse_terminal()?;
+            None
         }
-        _ => None,
     };
-    let (size, _) = client.head(root)?;
-    let got = match (&args.range, target) {
-        (Some(text), target) => range::run(client, root, size, text, args.trust_node, target)?,
-        (None, Some(path)) => get_file(client, root, size, path, output)?,
-        (None, None) => get_stdout(client, root, size, output)?,
+    if let Some(text) = &args.range {
+        let [root] = roots.as_slice() else {
+            let next = "ask for a range of one of them";
+            return Err(Failure::usage("a range is of one blob", next));
+        };
+        let (size, _) = client.head(*root)?;
+        let got = range::run(client, *root, size, text, args.trust_node, target)?;
+        return report(&roots, &got, output);
+    }
+    let stored = Stored::find(client, &roots, keys.as_ref())?;
+    let got = match target {
+        Some(path) => {
+            let bar = output.bar(&format!("{}", path.display()), Some(stored.plain_len()));
+            let got = get_file(client, &stored, path, &bar);
+            bar.finish_and_clear();
+            got?
+        }
+        None => get_stdout(client, &stored, output)?,
     };
-    report(root, &got, output)
+    if got.is_folder {
+        let next = "`lode ls` lists it, `lode get --folder -o DIR` restores it";
+        output.note(&format!("note: this blob is a folder: {next}"));
+    }
+    report(&roots, &got, output)
+}
+
+/// Bytes go to stdout, unless a person would have them on the screen.
+pub fn refuse_terminal() -> Outcome<()> {
+    match io::stdout().is_terminal() {
+        true => Err(Failure::usage(
+            "bytes of a blob do not belong on a terminal",
+            "name a file by -o FILE, or pass the bytes on by a pipe",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// What was fetched.
@@ -65,21 +100,32 @@ pub struct Got {
     pub verified: bool,
     /// Where they are; none: they went to stdout.
     pub to: Option<PathBuf>,
+    /// They begin as a folder does, where all of them were fetched.
+    pub is_folder: bool,
 }
 
-fn report(root: Hash32, got: &Got, output: Output) -> Outcome<ExitCode> {
+fn report(roots: &[Hash32], got: &Got, output: Output) -> Outcome<ExitCode> {
     let verified = if got.verified {
         "verified against"
     } else {
         "NOT verified against"
     };
-    let words = format!("{} {verified} {root}", units::size(got.bytes));
+    let against = match roots {
+        [root] => root.to_string(),
+        several => units::counted(several.len(), "root"),
+    };
+    let words = format!("{} {verified} {against}", units::size(got.bytes));
     match &got.to {
         Some(path) => {
-            let json = json!({
-                "root": root.to_string(), "bytes": got.bytes, "resumed_at": got.resumed_at,
+            let mut json = json!({
+                "bytes": got.bytes, "resumed_at": got.resumed_at,
                 "verified": got.verified, "output": path.display().to_string(),
             });
+            let texts: Vec<String> = roots.iter().map(Hash32::to_string).collect();
+            match texts.as_slice() {
+                [root] => json["root"] = json!(root),
+                several => json["roots"] = json!(several),
+            }
             output.data(&json, "", &format!("{}  {words}", path.display()))?;
         }
         // Stdout carries the bytes.
@@ -88,76 +134,92 @@ fn report(root: Hash32, got: &Got, output: Output) -> Outcome<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// To a file: into a part beside it, which a later run continues, then renamed.
-fn get_file(
+/// To a file: into a part beside it, which a later run continues, then renamed. The part has plain bytes;
+/// what an earlier run fetched is encrypted again to be checked.
+pub fn get_file(
     client: &Client,
-    root: Hash32,
-    size: u64,
+    stored: &Stored,
     path: PathBuf,
-    output: Output,
+    bar: &ProgressBar,
 ) -> Outcome<Got> {
-    let mut part = Part::open(&path, root, size)?;
-    let mut hasher = StreamRoot::new();
-    let bar = output.bar(&format!("{}", path.display()), Some(size));
-    let resumed_at = part.rehash(&mut hasher)?;
-    bar.set_position(resumed_at);
-    let fetched = fetch(client, root, resumed_at..size, |bytes| {
-        hasher.update(bytes);
-        bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        part.write(bytes)
-    });
-    bar.finish_and_clear();
-    fetched?;
-    if let Err(failure) = compare(root, hasher.finish()) {
-        part.discard();
-        return Err(failure);
+    let bytes = stored.plain_len();
+    let mut part = Part::open(&path, stored.first().root, bytes)?;
+    match fill(client, stored, &mut part, bar) {
+        Ok(filled) => {
+            part.publish(&path)?;
+            Ok(Got {
+                bytes,
+                to: Some(path),
+                ..filled
+            })
+        }
+        Err(failure) => {
+            if failure.exit == Exit::NotVerified {
+                part.discard();
+            }
+            Err(failure)
+        }
     }
-    part.publish(&path)?;
+}
+
+fn fill(client: &Client, stored: &Stored, part: &mut Part, bar: &ProgressBar) -> Outcome<Got> {
+    let mut check = stored.check()?;
+    let resumed_at = part.reread(|bytes| {
+        bar.inc(len(bytes));
+        check.plain(bytes)
+    })?;
+    let mut head = Vec::new();
+    stored.fetch(client, &mut check, |bytes| {
+        note_head(&mut head, bytes);
+        bar.inc(len(bytes));
+        part.write(bytes)
+    })?;
+    check.end()?;
     Ok(Got {
-        bytes: size,
+        bytes: stored.plain_len(),
         resumed_at,
         verified: true,
-        to: Some(path),
+        to: None,
+        is_folder: resumed_at == 0 && is_folder(&head),
     })
 }
 
 /// To stdout: bytes go on before the last of them is known to be right, so the exit code decides.
-fn get_stdout(client: &Client, root: Hash32, size: u64, output: Output) -> Outcome<Got> {
-    let mut hasher = StreamRoot::new();
+pub fn get_stdout(client: &Client, stored: &Stored, output: Output) -> Outcome<Got> {
+    let mut check = stored.check()?;
     let mut stdout = io::stdout().lock();
-    let bar = output.bar("stdout", Some(size));
-    let fetched = fetch(client, root, 0..size, |bytes| {
-        hasher.update(bytes);
-        bar.inc(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    let mut head = Vec::new();
+    let bar = output.bar("stdout", Some(stored.plain_len()));
+    let fetched = stored.fetch(client, &mut check, |bytes| {
+        note_head(&mut head, bytes);
+        bar.inc(len(bytes));
         stdout
             .write_all(bytes)
             .map_err(|error| Failure::file("stdout", &error))
     });
     bar.finish_and_clear();
     fetched?;
-    compare(root, hasher.finish())?;
+    check.end()?;
     stdout
         .flush()
         .map_err(|error| Failure::file("stdout", &error))?;
     Ok(Got {
-        bytes: size,
+        bytes: stored.plain_len(),
         resumed_at: 0,
         verified: true,
         to: None,
+        is_folder: is_folder(&head),
     })
 }
 
-fn compare(root: Hash32, tree: Option<BlobTree>) -> Outcome<()> {
-    let computed = tree.map(|tree| tree.root());
-    if computed == Some(root) {
-        return Ok(());
-    }
-    let computed = computed.map_or("no".to_owned(), |computed| computed.to_string());
-    let what = format!("the node's bytes have root {computed}, not {root}");
-    Err(Failure::not_verified(
-        what,
-        "do not use these bytes; fetch them from another holder",
-    ))
+/// Keeps as many of the first bytes as tell a folder.
+fn note_head(head: &mut Vec<u8>, bytes: &[u8]) {
+    let missing = lode_wire::folder::MAGIC.len().saturating_sub(head.len());
+    head.extend_from_slice(&bytes[..missing.min(bytes.len())]);
+}
+
+fn len(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// Bytes of a range of the blob in order, over as many connections as it takes.

@@ -4,14 +4,16 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use lode_proofs::Hash32;
+use rustix::fs::OFlags;
 
 use crate::{
     failure::{Failure, Outcome},
-    roots::{CHUNK, StreamRoot},
+    roots::CHUNK,
 };
 
 /// The part and its file.
@@ -22,7 +24,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// Opens the part of `target`, or makes it. Two runs at once do not share it.
+    /// Opens the part of `target`, or makes it. Two runs at once do not share it, and a link in its place
+    /// is not followed.
     pub fn open(target: &Path, root: Hash32, size: u64) -> Outcome<Part> {
         let path = part_path(target, root);
         let failed = |error: io::Error| Failure::file(path.display(), &error);
@@ -31,6 +34,7 @@ impl Part {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(no_follow())
             .open(&path)
             .map_err(failed)?;
         if file.try_lock().is_err() {
@@ -43,9 +47,9 @@ impl Part {
         Ok(Part { path, file, size })
     }
 
-    /// Feeds the whole chunks that are here to the hasher; returns their bytes. What follows them
-    /// is cut off, and a part that cannot be a part of this blob starts anew.
-    pub fn rehash(&mut self, hasher: &mut StreamRoot) -> Outcome<u64> {
+    /// Feeds the whole chunks that are here to `seen`; returns their bytes. What follows them is cut off,
+    /// and a part that cannot be a part of this blob starts anew.
+    pub fn reread(&mut self, mut seen: impl FnMut(&[u8]) -> Outcome<()>) -> Outcome<u64> {
         let length = self
             .file
             .metadata()
@@ -65,7 +69,7 @@ impl Part {
             self.file
                 .read_exact(&mut buffer[..most])
                 .map_err(|error| self.failed(&error))?;
-            hasher.update(&buffer[..most]);
+            seen(&buffer[..most])?;
             left -= u64::try_from(most).unwrap_or(left);
         }
         self.file
@@ -105,6 +109,11 @@ impl Part {
     }
 }
 
+/// Makes opening fail where a link is.
+pub fn no_follow() -> i32 {
+    i32::try_from(OFlags::NOFOLLOW.bits()).expect("the kernel's flags are numbers of 31 bits")
+}
+
 fn part_path(target: &Path, root: Hash32) -> PathBuf {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let digits: String = root.to_string().chars().skip(2).take(8).collect();
@@ -114,7 +123,7 @@ fn part_path(target: &Path, root: Hash32) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::noise::noise;
+    use crate::{noise::noise, roots::StreamRoot};
     use lode_proofs::blob_tree;
 
     /// A part continues after its last whole chunk, whatever came after it, and becomes the file.
@@ -130,7 +139,11 @@ mod tests {
         drop(part);
         let mut part = Part::open(&target, root, 700_000).unwrap();
         let mut hasher = StreamRoot::new();
-        let kept = usize::try_from(part.rehash(&mut hasher).unwrap()).unwrap();
+        let kept = part.reread(|bytes| {
+            hasher.update(bytes);
+            Ok(())
+        });
+        let kept = usize::try_from(kept.unwrap()).unwrap();
         assert_eq!(kept, 2 * 262_144);
         hasher.update(&bytes[kept..]);
         part.write(&bytes[kept..]).unwrap();
@@ -151,7 +164,18 @@ mod tests {
         let target = dir.path().join("blob");
         let mut part = Part::open(&target, Hash32([1; 32]), 300_000).unwrap();
         part.write(&noise(3, 400_000)).unwrap();
-        assert_eq!(part.rehash(&mut StreamRoot::new()).unwrap(), 0);
+        assert_eq!(part.reread(|_| Ok(())).unwrap(), 0);
         assert_eq!(part.file.metadata().unwrap().len(), 0);
+    }
+
+    /// A link in the place of a part is not followed: what it points to stays as it is.
+    #[test]
+    fn no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, other) = (dir.path().join("blob"), dir.path().join("other"));
+        fs::write(&other, "untouched").unwrap();
+        std::os::unix::fs::symlink(&other, part_path(&target, Hash32([1; 32]))).unwrap();
+        assert!(Part::open(&target, Hash32([1; 32]), 300_000).is_err());
+        assert_eq!(fs::read(&other).unwrap(), b"untouched");
     }
 }

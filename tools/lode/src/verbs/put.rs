@@ -3,33 +3,52 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
-    path::{Path, PathBuf},
+    io::{self, BufRead, Read},
+    path::Path,
     process::ExitCode,
 };
 
 use lode_edge::schema::Blob;
 use lode_proofs::Hash32;
+use lode_wire::FragmentLen;
 use serde_json::{Value, json};
 
 use crate::{
     args::{PutArgs, Step},
     client::{Client, parse_root},
     failure::{Exit, Failure, Outcome},
-    output::{Output, batch_exit},
-    roots::{self, StreamRoot},
+    keys,
+    output::{Output, batch_exit, plain},
+    roots::StreamRoot,
+    seal::Seal,
     units,
     verbs::{
-        upload::{Upload, Uploaded},
+        bundle,
+        store::{self, Stored, Wish},
+        upload::Uploaded,
         wait::{self, Waited},
     },
 };
 
 /// Puts everything and prints one line per blob.
 pub fn run(args: &PutArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+    let sealing = keys::sealing(&args.seal, output)?;
+    let wish = Wish {
+        client,
+        expiry: args.expiry,
+        fragment: args
+            .fragment_size
+            .as_deref()
+            .map(fragment_len)
+            .transpose()?,
+        sealing: sealing.as_ref(),
+        ask_first: false,
+        output,
+    };
     let mut batch = Batch {
         output,
         roots: Vec::new(),
+        owners: Vec::new(),
         done: Vec::new(),
         failed: Vec::new(),
         failures: Vec::new(),
@@ -37,17 +56,17 @@ pub fn run(args: &PutArgs, client: &Client, output: Output) -> Outcome<ExitCode>
         notice: None,
     };
     for path in &args.paths {
+        let name = path.display().to_string();
         if path == Path::new("-") {
-            batch.note("-", put_stdin(client, args.expiry, output));
+            batch.note(Kind::File, "-", put_stdin(&wish));
             continue;
         }
-        for file in files_below(path) {
-            match file {
-                Ok(file) => {
-                    let name = file.display().to_string();
-                    batch.note(&name, put_file(&file, client, args.expiry, output));
-                }
-                Err(failure) => batch.note(&path.display().to_string(), Err(failure)),
+        match fs::metadata(path) {
+            Ok(about) if about.is_dir() => bundle::run(&wish, path, &mut batch),
+            Ok(_) => batch.note(Kind::File, &name, put_file(&wish, path)),
+            Err(error) => {
+                let failure = Failure::file("cannot be read", &error);
+                batch.note(Kind::File, &name, Err(failure));
             }
         }
     }
@@ -56,11 +75,34 @@ pub fn run(args: &PutArgs, client: &Client, output: Output) -> Outcome<ExitCode>
     batch.finish()
 }
 
+fn fragment_len(text: &str) -> Outcome<FragmentLen> {
+    let bad = |what: String| Failure::usage(what, "write a size, as 4GiB");
+    let wish = units::parse_size(text).filter(|wish| *wish > 0);
+    let wish = wish.ok_or_else(|| bad(format!("--fragment-size is {text:?}")))?;
+    FragmentLen::at_least(wish).map_err(|error| bad(error.to_string()))
+}
+
+/// What was put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file, or stdin.
+    File,
+    /// A file of a directory: scripts read the folder's root only.
+    Part,
+    /// A directory: the blob that names all others.
+    Folder {
+        /// Files in it, those without bytes included.
+        files: usize,
+    },
+}
+
 /// What happened so far.
-struct Batch {
+pub struct Batch {
     output: Output,
     roots: Vec<Hash32>,
-    done: Vec<Value>,
+    /// To which of `done` each root belongs.
+    owners: Vec<usize>,
+    done: Vec<(Kind, Value)>,
     failed: Vec<Value>,
     failures: Vec<Failure>,
     /// Why not all of it is settled as far as was asked, or would have been.
@@ -69,49 +111,57 @@ struct Batch {
 }
 
 impl Batch {
-    fn note(&mut self, name: &str, put: Outcome<Uploaded>) {
+    /// Prints what became of a file or a folder, and keeps it for the end.
+    pub fn note(&mut self, kind: Kind, name: &str, put: Outcome<Stored>) {
         match put {
-            Ok(Uploaded { blob, sent, from }) => {
-                let existed = blob.existed.unwrap_or(false);
-                let how = match (existed, from) {
-                    (true, _) => Some("was there".to_owned()),
-                    (false, 0) => None,
-                    (false, from) => Some(format!("resumed at {}", units::size(from))),
-                };
-                let until = blob.expiry.map(|_| units::until(blob.expiry));
-                let how: Vec<String> = how.into_iter().chain(until).collect();
-                let entry = json!({
-                    "path": name, "root": blob.root, "size": blob.size,
-                    "expiry": blob.expiry, "existed": existed, "sent": sent, "resumed_at": from,
-                });
-                if !self.output.json {
-                    let long = format!(
-                        "{}  {:>12}  {name}  {}",
-                        blob.root,
-                        units::size(blob.size),
-                        how.join(", ")
-                    );
-                    // A closed stdout shows again, and as an error, at the end.
-                    let _closed = self
-                        .output
-                        .data(&entry, &blob.root, long.trim_end())
-                        .is_err();
-                }
-                self.done.push(entry);
-                // The root is ours, and the upload has compared it.
-                self.roots.extend(blob.root.parse::<Hash32>());
-            }
-            Err(failure) => {
-                let mut failure = failure;
-                failure.what = format!("{name}: {}", failure.what);
-                if !self.output.json {
-                    self.output.failure(&failure);
-                }
-                self.failed
-                    .push(json!({ "path": name, "error": failure.to_json() }));
-                self.failures.push(failure);
-            }
+            Ok(stored) => self.stored(kind, name, &stored),
+            Err(failure) => self.refused(name, failure),
         }
+    }
+
+    fn stored(&mut self, kind: Kind, name: &str, stored: &Stored) {
+        let roots: Vec<String> = stored.roots.iter().map(Hash32::to_string).collect();
+        let expiry = stored.blobs.first().and_then(|blob| blob.expiry);
+        let mut entry = json!({
+            "path": name, "size": stored.stored, "expiry": expiry, "existed": stored.existed(),
+            "sent": stored.sent, "resumed_at": stored.resumed,
+        });
+        match roots.as_slice() {
+            [root] => entry["root"] = json!(root),
+            several => entry["roots"] = json!(several),
+        }
+        if stored.stored != stored.plain {
+            entry["plain"] = json!(stored.plain);
+        }
+        if let Kind::Folder { files } = kind {
+            entry["files"] = json!(files);
+        }
+        if !self.output.json {
+            let roots = roots.join(",");
+            let short = if kind == Kind::Part { "" } else { &roots };
+            let long = format!(
+                "{roots}  {:>12}  {}  {}",
+                units::size(stored.stored),
+                plain(name),
+                words(kind, stored, expiry)
+            );
+            // A closed stdout shows again, and as an error, at the end.
+            let _closed = self.output.data(&entry, short, long.trim_end()).is_err();
+        }
+        self.owners
+            .extend(stored.roots.iter().map(|_| self.done.len()));
+        self.roots.extend(&stored.roots);
+        self.done.push((kind, entry));
+    }
+
+    fn refused(&mut self, name: &str, mut failure: Failure) {
+        failure.what = format!("{}: {}", plain(name), failure.what);
+        if !self.output.json {
+            self.output.failure(&failure);
+        }
+        self.failed
+            .push(json!({ "path": name, "error": failure.to_json() }));
+        self.failures.push(failure);
     }
 
     /// Tells what the chain has of it. That it is slow or away is a failure only for who asked for
@@ -121,8 +171,18 @@ impl Batch {
             short: Some(failure),
             ..Waited::default()
         });
-        for (entry, state) in self.done.iter_mut().zip(&waited.states) {
-            entry["anchor"] = json!(state);
+        for (_, entry) in &mut self.done {
+            match entry.get("roots") {
+                Some(_) => entry["anchors"] = json!([]),
+                None => entry["anchor"] = Value::Null,
+            }
+        }
+        for (owner, state) in self.owners.iter().zip(&waited.states) {
+            let entry = &mut self.done[*owner].1;
+            match entry.get_mut("anchors").and_then(Value::as_array_mut) {
+                Some(anchors) => anchors.push(json!(state)),
+                None => entry["anchor"] = json!(state),
+            }
         }
         if !self.output.quiet && !self.output.json {
             for line in wait::lines(&waited.states) {
@@ -148,7 +208,17 @@ impl Batch {
     fn finish(self) -> Outcome<ExitCode> {
         let total = self.done.len() + self.failed.len();
         if self.output.json {
-            let mut all = json!({ "files": self.done, "failed": self.failed });
+            let is_folder = |kind: &Kind| matches!(kind, Kind::Folder { .. });
+            let entries = |folders: bool| {
+                let of_kind = self
+                    .done
+                    .iter()
+                    .filter(|(kind, _)| is_folder(kind) == folders);
+                of_kind.map(|(_, entry)| entry).collect::<Vec<_>>()
+            };
+            let mut all = json!({
+                "files": entries(false), "folders": entries(true), "failed": self.failed,
+            });
             if let Some(notice) = &self.notice {
                 all["notice"] = json!(notice);
             }
@@ -167,101 +237,95 @@ impl Batch {
     }
 }
 
-/// A file, or all files below a directory in the order of their names. Links to directories are
-/// not followed: they could lead in a circle.
-fn files_below(path: &Path) -> Vec<Outcome<PathBuf>> {
-    let mut found = Vec::new();
-    let failure = |path: &Path, error: &io::Error| Failure::file(path.display(), error);
-    match fs::metadata(path) {
-        Err(error) => return vec![Err(failure(path, &error))],
-        Ok(about) if !about.is_dir() => return vec![Ok(path.to_owned())],
-        Ok(_) => {}
-    }
-    let mut dirs = vec![path.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        let listed = fs::read_dir(&dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let mut entries = match listed {
-            Ok(entries) => entries,
-            Err(error) => {
-                found.push(Err(failure(&dir, &error)));
-                continue;
-            }
-        };
-        entries.sort_by_key(fs::DirEntry::file_name);
-        for entry in entries {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => dirs.push(entry.path()),
-                Ok(kind) if kind.is_file() => found.push(Ok(entry.path())),
-                Ok(_) => {}
-                Err(error) => found.push(Err(failure(&entry.path(), &error))),
-            }
-        }
-    }
-    found.sort_by(|a, b| a.as_ref().ok().cmp(&b.as_ref().ok()));
-    found
+/// What a person wants to know of it besides root, size and name.
+fn words(kind: Kind, stored: &Stored, expiry: Option<u32>) -> String {
+    let what = match kind {
+        Kind::Folder { files } => Some(format!("folder of {}", units::counted(files, "file"))),
+        Kind::File | Kind::Part => None,
+    };
+    let sealed = (stored.stored != stored.plain).then(|| "encrypted".to_owned());
+    let how = match (stored.existed(), stored.resumed) {
+        (true, _) => Some("was there".to_owned()),
+        (false, 0) => None,
+        (false, from) => Some(format!("resumed at {}", units::size(from))),
+    };
+    let until = expiry.map(|_| units::until(expiry));
+    let all = [what, sealed, how, until].into_iter().flatten();
+    all.collect::<Vec<_>>().join(", ")
 }
 
-/// Root, then bytes.
-fn put_file(
-    path: &Path,
-    client: &Client,
-    expiry: Option<u32>,
-    output: Output,
-) -> Outcome<Uploaded> {
-    let name = path.display().to_string();
-    let unreadable = |error: io::Error| Failure::file("cannot be read", &error);
-    let file = File::open(path).map_err(unreadable)?;
-    let about = file.metadata().map_err(unreadable)?;
-    if !about.is_file() {
-        return Err(Failure::other(
-            "is no regular file",
-            "put its contents through `lode put -`",
-        ));
-    }
-    let size = about.len();
-    if size == 0 {
-        return Err(Failure::other(
-            "is empty: a blob has at least one byte",
-            "leave it out",
-        ));
-    }
-    let bar = output.bar(&format!("root {name}"), Some(size));
-    let tree = roots::of_file(&file, size, &|bytes| bar.inc(bytes)).map_err(unreadable)?;
-    bar.finish_and_clear();
-    let bar = output.bar(&name, Some(size));
-    let mut upload = Upload::new(client, &file, size, tree.root());
-    upload.expiry = expiry;
-    let uploaded = upload.run(output.is_watched(), &|acked| bar.set_position(acked));
-    bar.finish_and_clear();
-    uploaded
+fn put_file(wish: &Wish, path: &Path) -> Outcome<Stored> {
+    let file = File::open(path).map_err(|error| Failure::file("cannot be read", &error))?;
+    store::run(wish, &path.display().to_string(), &file, None)
 }
 
 /// Bytes of unknown length and root; both are computed on the way and compared at the end.
-fn put_stdin(client: &Client, expiry: Option<u32>, output: Output) -> Outcome<Uploaded> {
-    let bar = output.bar("-", None);
+fn put_stdin(wish: &Wish) -> Outcome<Stored> {
+    if wish.fragment.is_some() {
+        let next = "write it to a file first, or leave --fragment-size away";
+        return Err(Failure::usage("stdin has no length to be cut by", next));
+    }
+    let mut stdin = io::stdin().lock();
+    let unreadable = |error: io::Error| Failure::file("cannot be read", &error);
+    // The node refuses an empty body, but not a header without anything behind it.
+    if wish.sealing.is_some() && stdin.fill_buf().map_err(unreadable)?.is_empty() {
+        return Err(store::empty());
+    }
+    let seal = wish
+        .sealing
+        .map(|sealing| sealing.of_stream())
+        .transpose()?;
+    let bar = wish.output.bar("-", None);
+    let header = seal.as_ref().map_or(&[][..], Seal::header);
+    let header_len = seal.as_ref().map_or(0, Seal::header_len);
+    let sealed = Sealed {
+        source: stdin,
+        seal: seal.as_ref(),
+        at: 0,
+    };
     let mut source = Hashed {
-        source: io::stdin().lock(),
+        source: header.chain(sealed),
         root: StreamRoot::new(),
         bytes: 0,
         bar: &bar,
     };
-    // An empty body is refused by the node with the right words.
-    let query = expiry
+    let query = wish
+        .expiry
         .map(|epoch| format!("?expiry={epoch}"))
         .unwrap_or_default();
-    let blob = client.post(&query, None, &mut source);
+    let blob = wish.client.post(&query, None, &mut source);
     bar.finish_and_clear();
     let (blob, bytes): (Blob, u64) = (blob?, source.bytes);
+    let root = parse_root(&blob.root)?;
     let ours = source.root.finish().map(|tree| tree.root());
-    if ours != Some(parse_root(&blob.root)?) {
+    if ours != Some(root) {
         let what = format!("the node stored {}, which is not what was sent", blob.root);
         return Err(Failure::not_verified(what, "do not trust this node"));
     }
-    Ok(Uploaded {
+    let uploaded = Uploaded {
         blob,
         sent: bytes,
         from: 0,
-    })
+    };
+    Ok(Stored::one(uploaded, root, bytes - header_len))
+}
+
+/// A stream that is encrypted while it is read, if there is a seal.
+struct Sealed<'a, R> {
+    source: R,
+    seal: Option<&'a Seal>,
+    at: u64,
+}
+
+impl<R: Read> Read for Sealed<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(bytes)?;
+        if let Some(seal) = self.seal {
+            seal.apply(self.at, &mut bytes[..read]);
+        }
+        self.at += u64::try_from(read).unwrap_or(u64::MAX);
+        Ok(read)
+    }
 }
 
 /// A stream that is hashed while it is read.

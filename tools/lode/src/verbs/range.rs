@@ -55,6 +55,7 @@ pub fn run(
         resumed_at: 0,
         verified: !trust_node,
         to,
+        is_folder: false,
     })
 }
 

@@ -1,9 +1,7 @@
-//! One file on its way to a node: root first, then bytes from wherever the node is, again and
+//! One blob on its way to a node: root first, then bytes from wherever the node is, again and
 //! again until all of them are durable. Nothing is remembered on this side.
 
 use std::{
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -16,6 +14,7 @@ use crate::{
     client::{Client, Sent},
     failure::{Exit, Failure, Outcome},
     roots::CHUNK,
+    source::{Reader, Source},
 };
 
 /// Tries in a row that get no byte further before we give up.
@@ -38,12 +37,12 @@ pub struct Uploaded {
     pub from: u64,
 }
 
-/// A file and what is known about it.
+/// Bytes and what is known about them.
 pub struct Upload<'a> {
     /// The node.
     pub client: &'a Client,
     /// The bytes.
-    pub file: &'a File,
+    pub source: Source<'a>,
     /// How many.
     pub size: u64,
     /// Their root.
@@ -56,11 +55,11 @@ pub struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     /// An upload with the usual patience.
-    pub fn new(client: &'a Client, file: &'a File, size: u64, root: Hash32) -> Self {
+    pub fn new(client: &'a Client, source: Source<'a>, root: Hash32) -> Self {
         Upload {
             client,
-            file,
-            size,
+            source,
+            size: source.size(),
             root,
             expiry: None,
             tries: TRIES,
@@ -113,25 +112,14 @@ impl<'a> Upload<'a> {
 
     /// Bytes from `offset` to the end.
     fn patch(&self, offset: u64, progress: &mut Progress) -> Outcome<Sent> {
-        let mut source = Counted {
-            file: self.file,
-            left: self.size - offset,
-            sent: 0,
-        };
-        let file_error = |error: io::Error| Failure::file("the file", &error);
-        source
-            .file
-            .seek(SeekFrom::Start(offset))
-            .map_err(file_error)?;
-        let answer = self.client.patch(
-            self.root,
-            self.expiry,
-            offset,
-            self.size - offset,
-            &mut source,
-        );
-        progress.sent += source.sent;
-        answer
+        // A node that is past the end is told so by an empty rest, and answers with where it is.
+        let left = self.size.saturating_sub(offset);
+        let mut reader = self.source.reader(offset);
+        let answer = self
+            .client
+            .patch(self.root, self.expiry, offset, left, &mut reader);
+        progress.sent += reader.sent();
+        unless_broken(&reader, answer)
     }
 
     /// The node says where it is. Patience starts anew whenever that is further than ever.
@@ -172,20 +160,13 @@ impl<'a> Upload<'a> {
         let query = format!("?root={}{expiry}", self.root);
         let mut tries = 0;
         loop {
-            let mut source = Counted {
-                file: self.file,
-                left: self.size,
-                sent: 0,
-            };
-            source
-                .file
-                .seek(SeekFrom::Start(0))
-                .map_err(|error| Failure::file("the file", &error))?;
-            match self.client.post(&query, Some(self.size), &mut source) {
+            let mut reader = self.source.reader(0);
+            let answer = self.client.post(&query, Some(self.size), &mut reader);
+            match unless_broken(&reader, answer) {
                 Ok(blob) => {
                     let uploaded = Uploaded {
                         blob,
-                        sent: source.sent,
+                        sent: reader.sent(),
                         from: 0,
                     };
                     return self.checked(uploaded);
@@ -243,28 +224,13 @@ struct Progress {
     offset: Option<u64>,
 }
 
-/// A file's rest, counting what was read of it.
-struct Counted<'a> {
-    file: &'a File,
-    left: u64,
-    sent: u64,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        let read = self.file.read(&mut bytes[..most])?;
-        if read == 0 && most > 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                "the file became shorter",
-            ));
-        }
-        let read_bytes = u64::try_from(read).unwrap_or(u64::MAX);
-        self.left -= read_bytes;
-        self.sent += read_bytes;
-        Ok(read)
+/// A file that cannot be read is not the node's fault, and trying again does not help.
+fn unless_broken<T>(reader: &Reader, answer: Outcome<T>) -> Outcome<T> {
+    match (answer, reader.broken()) {
+        (Err(_), Some(why)) => Err(Failure::other(
+            format!("the file: {why}"),
+            "run the same command again when it is at rest",
+        )),
+        (answer, _) => answer,
     }
 }
