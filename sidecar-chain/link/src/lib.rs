@@ -15,6 +15,7 @@
 //! - [`logs`]: what the flow's logs say, where it adds up
 //! - [`follow`]: the flow, submission by submission
 //! - [`send`]: transactions that are paid for once
+//! - [`submit`]: blobs into the flow, each paid for once
 //! - [`keys`]: keys in encrypted files
 //! - [`certified`]: what shows others that something was done
 //! - [`book`]: which blob is in which anchor
@@ -36,6 +37,7 @@ pub mod rewards;
 pub mod send;
 pub mod settle;
 pub mod store;
+pub mod submit;
 pub mod watch;
 
 #[cfg(test)]

@@ -179,6 +179,7 @@ impl Inside {
                 )
                     .abi_encode()
             }
+            (FLOW, Flow::marketCall::SELECTOR) => MARKET.abi_encode(),
             (FLOW, Flow::getFlowRootByTxSeqCall::SELECTOR) => {
                 let call = Flow::getFlowRootByTxSeqCall::abi_decode(call).ok()?;
                 let root = usize::try_from(call.txSeq).ok();

@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{indexer::IndexerArgs, kv::KvArgs};
+use crate::{indexer::IndexerArgs, kv::KvArgs, verbs::submit::SubmitArgs};
 
 /// What `--help` ends with.
 const EXIT_CODES: &str = "\
@@ -72,6 +72,8 @@ pub enum Verb {
     Genesis(GenesisArgs),
     /// Store files, folders, or stdin, encrypted or not; run it again to resume
     Put(PutArgs),
+    /// Submit files to the chain's flow, as 0G's clients do, and store them; each is paid for once
+    Submit(SubmitArgs),
     /// Fetch a blob, a range of it, a file of several blobs, or a folder, verified
     Get(GetArgs),
     /// List what is in a folder

@@ -94,6 +94,11 @@ impl Failure {
         )
     }
 
+    /// It takes too long: the same command goes on later.
+    pub fn late(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Failure::new(Exit::Unavailable, "LODE0106", what, next)
+    }
+
     /// The node did not show that it is the one that it should be.
     pub fn untrusted(what: impl Into<String>, next: impl Into<String>) -> Self {
         Failure::new(Exit::Other, "LODE0105", what, next)

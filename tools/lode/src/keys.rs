@@ -14,6 +14,7 @@ use crate::{
     args::{OpenArgs, SealArgs},
     failure::{Failure, Outcome},
     output::Output,
+    random,
     seal::Sealing,
 };
 
@@ -38,6 +39,11 @@ pub fn sealing(args: &SealArgs, output: Output) -> Outcome<Option<Sealing>> {
         Some(text) => Ok(Some(Sealing::to(public(text)?, resume_secret(output)?))),
         None => Ok(None),
     }
+}
+
+/// The bytes of a key that pays.
+pub fn paying(flag: &str, from: &str) -> Outcome<[u8; 32]> {
+    read(flag, from)
 }
 
 /// What a get decrypts with; none if it does not.
@@ -116,7 +122,7 @@ fn hex_of(text: &str) -> Option<Vec<u8>> {
 fn resume_secret(output: Output) -> Outcome<[u8; 32]> {
     let Some(dir) = state_dir() else {
         output.note("note: there is no home to keep a secret in: a second run will not resume");
-        return random();
+        return random::bytes();
     };
     let path = dir.join("resume.key");
     let failed = |error: io::Error| Failure::file(path.display(), &error);
@@ -140,7 +146,7 @@ fn resume_secret(output: Output) -> Outcome<[u8; 32]> {
 /// Makes the secret unless another run was faster: it is there as a whole or not at all.
 fn make_secret(dir: &Path, path: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    let bytes = random().map_err(|failure| io::Error::other(failure.what))?;
+    let bytes: [u8; 32] = random::bytes().map_err(|failure| io::Error::other(failure.what))?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     // Readable by its owner only.
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -153,7 +159,7 @@ fn make_secret(dir: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// Where a user's programs keep what they need again.
-fn state_dir() -> Option<PathBuf> {
+pub fn state_dir() -> Option<PathBuf> {
     let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let dir = match (var("XDG_STATE_HOME"), var("HOME")) {
         (Some(dir), _) => PathBuf::from(dir),
@@ -161,14 +167,6 @@ fn state_dir() -> Option<PathBuf> {
         (None, None) => return None,
     };
     Some(dir.join("lode"))
-}
-
-/// Bytes that nobody knows.
-pub fn random() -> Outcome<[u8; 32]> {
-    let mut bytes = [0; 32];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Failure::file("randomness", &error.into()))?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

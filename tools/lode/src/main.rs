@@ -76,6 +76,7 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         Verb::Ls(args) => verbs::folder::list(args, &client()?, output),
         Verb::Cat(args) => verbs::folder::cat(args, &client()?, output),
         Verb::Diff(args) => verbs::diff::run(args, &client()?, output),
+        Verb::Submit(args) => verbs::submit::run(args, &client()?, output),
         Verb::Stat(args) => verbs::stat::run(args, &client()?, output),
         Verb::Rm(args) => verbs::rm::run(args, &client()?, output),
         Verb::Root(args) => verbs::root::run(args, output),

@@ -16,7 +16,7 @@ use lode_wire::cipher::{Cipher, Header, Key, Keys, PrivateKey, PublicKey};
 
 use crate::{
     failure::{Failure, Outcome},
-    keys,
+    random,
     roots::CHUNK,
 };
 
@@ -71,7 +71,7 @@ impl Sealing {
     /// A seal for bytes that nobody knows yet: no second run makes the same.
     pub fn of_stream(&self) -> Outcome<Seal> {
         let mut hasher = self.hasher();
-        hasher.update(&keys::random()?);
+        hasher.update(&random::bytes::<32>()?);
         Ok(self.seal(&hasher))
     }
 

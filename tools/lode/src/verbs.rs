@@ -2,6 +2,7 @@
 //!
 //! `put` stores files through `store` (root, fragments, encryption) and `upload` (one blob), directories
 //! through `bundle`. `get` fetches what `stored` finds, into a `part`; `restore` does it for a folder.
+//! `submit` pays the chain for each file, then stores it as `put` does.
 
 pub mod bundle;
 pub mod diff;
@@ -21,6 +22,7 @@ pub mod show;
 pub mod stat;
 pub mod store;
 pub mod stored;
+pub mod submit;
 pub mod upload;
 pub mod verify;
 pub mod wait;
