@@ -3,6 +3,7 @@
 # any other has uploaded.
 #
 #   run.sh [--nodes N --slices S] [--sizes BYTES,…] [--rounds N] [--only smoke|pairs]
+#   run.sh --throughput MIB
 #
 # Starts $LODE devnet, where LODE is a program (by default it is built and run by cargo), with N storage
 # nodes that keep S slices of the flow, and runs smoke.mjs N times, then pairs.mjs. Needs node, npm,
@@ -15,6 +16,7 @@ slices=1
 sizes=1,256,257,262144,262145,5000003,67108864
 rounds=1
 only=
+throughput=
 while (($# > 0)); do
     case $1 in
         --nodes) nodes=$2; shift ;;
@@ -22,6 +24,7 @@ while (($# > 0)); do
         --sizes) sizes=$2; shift ;;
         --rounds) rounds=$2; shift ;;
         --only) only=$2; shift ;;
+        --throughput) throughput=$2; shift ;;
         *) echo "storage clients: unknown argument $1" >&2; exit 2 ;;
     esac
     shift
@@ -38,6 +41,10 @@ work=$(mktemp -d)
 source ../devnet.sh
 trap 'stop_devnet; rm -rf "$work"' EXIT
 start_devnet --nodes "$nodes" --slices "$slices"
+if [[ -n "$throughput" ]]; then
+    node throughput.mjs "$work/config.json" "$throughput"
+    exit
+fi
 export PYTHON=$clients/venv/bin/python
 if [[ "$only" != pairs ]]; then
     for ((round = 1; round <= rounds; round++)); do

@@ -19,6 +19,8 @@ mod http;
 mod life;
 #[path = "journeys/seals.rs"]
 mod seals;
+#[path = "journeys/storage.rs"]
+mod storage;
 #[path = "journeys/tls.rs"]
 mod tls;
 #[path = "journeys/uploads.rs"]

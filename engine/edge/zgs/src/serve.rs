@@ -83,6 +83,8 @@ impl Front {
         let config = &room.config;
         let settings = ServerConfig::builder()
             .max_request_body_size(config.request_len_max)
+            // Connections are counted where they are accepted.
+            .max_connections(u32::MAX)
             .max_response_body_size(config.request_len_max)
             .set_batch_request_config(BatchRequestConfig::Limit(config.batch_max))
             .http_only()

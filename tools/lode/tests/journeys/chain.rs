@@ -17,9 +17,9 @@ use serde_json::Value;
 use crate::house::{CHUNK, Node, code, json, lode, noise, run};
 
 /// A program that says that it is ready by one line of JSON; killed when dropped.
-struct Running {
+pub struct Running {
     child: Child,
-    ready: Value,
+    pub ready: Value,
     log: PathBuf,
 }
 
@@ -55,13 +55,13 @@ impl Running {
     }
 
     /// Ends it as a user does.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         self.signal("TERM");
         assert!(self.child.wait().unwrap().success());
     }
 
     /// SIGKILL, and its end.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.signal("KILL");
         assert_eq!(self.child.wait().unwrap().code(), None);
     }
@@ -82,14 +82,14 @@ impl Drop for Running {
 }
 
 /// A network of one validator and one node in `dir`.
-fn devnet(dir: &Path) -> Running {
+pub fn devnet(dir: &Path) -> Running {
     let (port, state) = (free_port().to_string(), text(&dir.join("net")));
     let log = dir.join("devnet.log");
     Running::start(log, &["devnet", "--state", &state, "--port", &port])
 }
 
 /// A port that nobody listens on, below those that connections are given.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let begin = u16::try_from(std::process::id() % 8000).unwrap();
     loop {
@@ -100,7 +100,7 @@ fn free_port() -> u16 {
     }
 }
 
-fn text(path: &Path) -> String {
+pub fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
@@ -256,14 +256,14 @@ fn changed_bytes(dir: &Path, proof: &Path, genesis: &Path) {
 }
 
 /// A chain and a node that are started one by one, from what a network has left.
-struct Parts<'a> {
+pub struct Parts<'a> {
     dir: &'a Path,
     rpc: String,
     peer: String,
 }
 
 impl Parts<'_> {
-    fn new(dir: &Path) -> Parts<'_> {
+    pub fn new(dir: &Path) -> Parts<'_> {
         devnet(dir).stop();
         let plan = fs::read(dir.join("net/devnet.json")).unwrap();
         let plan: Value = serde_json::from_slice(&plan).unwrap();
@@ -276,7 +276,7 @@ impl Parts<'_> {
         text(&self.dir.join("net/genesis.json"))
     }
 
-    fn chain(&self) -> Running {
+    pub fn chain(&self) -> Running {
         let data = text(&self.dir.join("net/validators/0"));
         let (genesis, key) = (self.genesis(), format!("{data}/key.json"));
         let log = self.dir.join("chain.log");
@@ -294,6 +294,16 @@ impl Parts<'_> {
     }
 
     fn node(&self) -> Node {
+        self.node_with(&[])
+    }
+
+    /// Where the chain's RPC is.
+    pub fn rpc(&self) -> String {
+        format!("http://{}", self.rpc)
+    }
+
+    /// The node, with more flags.
+    pub fn node_with(&self, more: &[&str]) -> Node {
         let url = format!("http://{}", self.rpc);
         let folder = self.dir.join("net/nodes/0");
         let (key, password) = (
@@ -302,6 +312,7 @@ impl Parts<'_> {
         );
         let mut flags = vec!["--shards", "1", "--chain", &url, "--chain-key", &key];
         flags.extend(["--chain-password-file", &password]);
+        flags.extend(more);
         Node::start(self.dir, &flags)
     }
 }
