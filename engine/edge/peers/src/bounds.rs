@@ -17,13 +17,15 @@ pub const WANT_MAX: usize = 16;
 pub const PEER_IN_FLIGHT_MAX: usize = 2 * WANT_MAX;
 /// Chunks asked for or on their way into the store, of all peers together: 32 MiB.
 pub const IN_FLIGHT_MAX: usize = 128;
-/// Blobs that are filled at the same time. Many, since most blobs are a few chunks.
-pub const GAPS_MAX: usize = 16;
+/// Blobs that are filled at the same time. Many: where blobs are small each is a request, and takes the
+/// time there and back.
+pub const GAPS_MAX: usize = 64;
 /// Missing chunks of a blob that are looked up at a time: 64 MiB of blob, and 2 KiB of memory.
 pub const WINDOW_MAX: usize = 256;
 
-/// Requests of one peer that wait to be served: twice what a peer of this program has out.
-pub const WANTS_WAITING_MAX: usize = 4;
+/// Requests of one peer that wait to be served: twice what a peer of this program has out if each is for
+/// one chunk, since it may have given up as many. What is above is dropped without a word.
+pub const WANTS_WAITING_MAX: usize = 2 * PEER_IN_FLIGHT_MAX;
 /// Reads from the store at a time, for all peers.
 pub const READS_MAX: usize = 8;
 /// Bytes that a peer is charged for a chunk that is not here: a look costs about as much as a page.
@@ -82,11 +84,14 @@ pub const BLOCK: Duration = Duration::from_secs(24 * 3600);
 
 /// Messages of the transport that wait for each of its parts, and for each peer.
 pub const MAILBOX_LEN: usize = 64;
-/// Words a second from each peer: a Hello each tick, and a request for each 4 MiB, at 100 MB/s.
-pub const WORDS_A_SECOND: u32 = 64;
-/// Words at once from each peer.
-pub const WORDS_BURST: u32 = 64;
+/// Words a second from each peer: a request and perhaps its refusal for each blob, where blobs are small.
+pub const WORDS_A_SECOND: u32 = 2048;
+/// Words at once from each peer: 200 bytes each.
+pub const WORDS_BURST: u32 = 256;
+/// Wait before a peer to which no more words may go is asked again.
+pub const FULL_WAIT: Duration = Duration::from_millis(100);
 /// Chunks a second from each peer: 256 MiB.
 pub const CHUNKS_A_SECOND: u32 = 1024;
-/// Chunks at once from each peer.
-pub const CHUNKS_BURST: u32 = 16;
+/// Chunks at once from each peer: all that are asked of it, so that none is dropped for want of room.
+pub const CHUNKS_BURST: u32 = 32;
+const _: () = assert!(PEER_IN_FLIGHT_MAX == 32 && IN_FLIGHT_MAX >= PEER_IN_FLIGHT_MAX);

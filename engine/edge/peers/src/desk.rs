@@ -113,9 +113,9 @@ where
                 }
             }
             Ok(Message::Want(want)) => {
-                if let Some(lack) = self.server.take(&peer, want) {
-                    add(&self.counts.chunks_lacked, counted(lack.indices.len()));
-                    self.send(&peer, &Message::Lack(lack), false);
+                let chunks = counted(want.indices.len());
+                if !self.server.take(&peer, want) {
+                    add(&self.counts.chunks_lacked, chunks);
                 }
             }
             Ok(Message::Have(have)) => self.have(state, peer, have, now),
@@ -188,8 +188,10 @@ where
     fn ask(&mut self, state: &mut State) {
         let now = self.context.current();
         while let Some((peer, want)) = state.fetch.next_want(now) {
-            // One that does not go out is late some time, and its peer rests.
-            self.send(&peer, &Message::Want(want), false);
+            let id = want.id;
+            if !self.send(&peer, &Message::Want(want)) {
+                state.fetch.unsent(id, now);
+            }
         }
         for filled in state.fetch.take_filled() {
             // There is room for all that are open; the scout may have ended, and then nobody asks.
@@ -233,12 +235,12 @@ where
         }
     }
 
-    fn send(&mut self, peer: &PublicKey, message: &Message, priority: bool) {
+    /// Sends a word to a peer; whether the network took it.
+    fn send(&mut self, peer: &PublicKey, message: &Message) -> bool {
         let (bytes, len) = wired(message);
-        let sent = self
-            .words
-            .send(Recipients::One(peer.clone()), bytes, priority);
+        let sent = self.words.send(Recipients::One(peer.clone()), bytes, false);
         add(&self.counts.bytes_out, len * counted(sent.len()));
+        !sent.is_empty()
     }
 }
 

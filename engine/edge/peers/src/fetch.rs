@@ -265,6 +265,20 @@ impl Fetch {
         }
     }
 
+    /// A request did not go out: its chunks wait for another, of the same peer too.
+    pub(crate) fn unsent(&mut self, id: u64, now: SystemTime) {
+        let Some(request) = self.requests.remove(&id) else {
+            return;
+        };
+        let open = find(&mut self.gaps, request.seq);
+        self.roster.unanswered(&request.peer, request.chunks.len());
+        self.roster.full(&request.peer, now);
+        for (index, tried) in request.chunks {
+            open.out -= 1;
+            open.waiting.push_back(Chunk { index, tried });
+        }
+    }
+
     fn drop_request(&mut self, id: u64) -> Option<PublicKey> {
         let request = self.requests.remove(&id)?;
         let open = find(&mut self.gaps, request.seq);

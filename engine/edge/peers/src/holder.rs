@@ -35,7 +35,7 @@ pub struct HolderError(pub String);
 /// A node's chunks. Clones are the same node. Calls come from the peers' own threads, many at a time,
 /// as many as [`crate::bounds`] say.
 pub trait Holder: Clone + Send + Sync + 'static {
-    /// Which part of the flow this node keeps. Asked once, when it starts.
+    /// Which part of the flow this node keeps. It does not change while the peers run.
     fn slice(&self) -> Slice;
 
     /// Submissions that are known: the number of the next one. It falls when the chain takes some back.

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 use commonware_cryptography::ed25519::PublicKey;
 
 use crate::{
-    bounds::{BLOCK, PEERS_MAX, REST_MAX, REST_MIN, SILENCE_MAX},
+    bounds::{BLOCK, FULL_WAIT, PEER_IN_FLIGHT_MAX, PEERS_MAX, REST_MAX, REST_MIN, SILENCE_MAX},
     message::Hello,
 };
 
@@ -18,6 +18,8 @@ struct Peer {
     /// Requests in a row that were not answered in time.
     failures: u32,
     rests_until: SystemTime,
+    /// Until then no more words may go to it.
+    full_until: SystemTime,
 }
 
 /// A peer that may be asked for chunks of a blob.
@@ -64,6 +66,7 @@ impl Roster {
             in_flight: 0,
             failures: 0,
             rests_until: now,
+            full_until: now,
         };
         self.peers.insert(key.clone(), peer);
         true
@@ -78,7 +81,10 @@ impl Roster {
         let able = able.map(|(key, peer)| Able {
             key,
             hello: &peer.hello,
-            in_flight: peer.in_flight,
+            in_flight: match peer.full_until > now {
+                true => PEER_IN_FLIGHT_MAX,
+                false => peer.in_flight,
+            },
             complete: peer.hello.complete_below > seq,
         });
         able.collect()
@@ -111,6 +117,13 @@ impl Roster {
             let rest = REST_MIN * 2u32.pow(peer.failures.min(DOUBLED_MAX));
             peer.failures = peer.failures.saturating_add(1);
             peer.rests_until = now + rest.min(REST_MAX);
+        }
+    }
+
+    /// No more words may go to a peer right now, which is not its fault.
+    pub(crate) fn full(&mut self, key: &PublicKey, now: SystemTime) {
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.full_until = now + FULL_WAIT;
         }
     }
 

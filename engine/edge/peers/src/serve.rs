@@ -2,8 +2,8 @@
 //! waits for itself alone: it gets its rate, and the others theirs.
 //!
 //! ```text
-//!  Want ─► queue of the peer, 4 ─► one of 8 reads ─► checked ─► bucket of the peer ─► Have
-//!           └ full: Lack             └ not here: Lack
+//!  Want ─► queue of the peer, 64 ─► one of 8 reads ─► checked ─► bucket of the peer ─► Have
+//!           └ full: dropped           └ not here ────────────────►        "          ─► Lack
 //! ```
 //! What does not match its proof does not leave: the disk may have lost it, and whoever gets it would
 //! take this node for a liar.
@@ -59,33 +59,28 @@ where
         }
     }
 
-    /// Takes a request of a peer; the answer to one that does not fit is that nothing comes.
-    pub(crate) fn take(&mut self, peer: &PublicKey, want: Want) -> Option<Lack> {
+    /// Takes a request of a peer, if there is room for it.
+    pub(crate) fn take(&mut self, peer: &PublicKey, want: Want) -> bool {
         let queue = match self.queues.get(peer) {
             Some(queue) => queue,
             // The transport lets in none but those that are configured, which are no more.
-            None if self.queues.len() >= PEERS_MAX => return Some(refused(want)),
+            None if self.queues.len() >= PEERS_MAX => return false,
             None => {
                 let queue = self.begin(peer.clone());
                 self.queues.entry(peer.clone()).or_insert(queue)
             }
         };
-        let refused = queue
-            .try_send(want)
-            .map_err(|error| refused(error.into_inner()));
-        refused.err()
+        queue.try_send(want).is_ok()
     }
 
     fn begin(&self, peer: PublicKey) -> mpsc::Sender<Want> {
         let (queue, mut wants) = mpsc::channel::<Want>(WANTS_WAITING_MAX);
-        let now = self.context.current();
         let mut service = Service {
             peer,
             serving: self.serving.clone(),
             reads: self.reads.clone(),
             bucket: Bucket::new(self.serving.rate, SERVE_BURST),
         };
-        tracing::debug!(peer = %service.peer, ?now, "serves a peer");
         self.context
             .child("service")
             .spawn(move |context| async move {
@@ -94,13 +89,6 @@ where
                 }
             });
         queue
-    }
-}
-
-fn refused(want: Want) -> Lack {
-    Lack {
-        id: want.id,
-        indices: want.indices,
     }
 }
 

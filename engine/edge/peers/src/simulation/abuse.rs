@@ -18,10 +18,11 @@ use crate::{
 const CHUNK: usize = 262_144;
 const RATE: u64 = 1 << 20;
 
-/// A guest that asks for all of a blob, as often as the network lets it; what it gets is counted.
+/// A guest that asks the first node for a blob, as often as the network lets it; what it gets is counted.
 async fn ask_without_end(net: &Net, at: usize, seq: u64) -> mpsc::UnboundedReceiver<u64> {
     let (_, [(mut words, _), (_, mut chunks)]) = net.ends(at).await;
     let blob = net.flow.get(seq).unwrap().blob;
+    let whom = Recipients::One(net.keys[0].clone());
     let context = net.context.child("greedy");
     let clock = net.context.child("clock");
     context.spawn(move |_| async move {
@@ -30,7 +31,7 @@ async fn ask_without_end(net: &Net, at: usize, seq: u64) -> mpsc::UnboundedRecei
             next_seq: 0,
             complete_below: 0,
         });
-        words.send(Recipients::All, wired(&hello).0, true);
+        words.send(whom.clone(), wired(&hello).0, true);
         for id in 0.. {
             let want = Message::Want(Want {
                 id,
@@ -38,7 +39,7 @@ async fn ask_without_end(net: &Net, at: usize, seq: u64) -> mpsc::UnboundedRecei
                 size: blob.size,
                 indices: (0..16).collect(),
             });
-            words.send(Recipients::All, wired(&want).0, false);
+            words.send(whom.clone(), wired(&want).0, false);
             clock.sleep(Duration::from_millis(5)).await;
         }
     });

@@ -191,6 +191,26 @@ fn no_more_is_under_way_than_the_bound() {
     });
 }
 
+/// Blobs of a few bytes, each a request: none is dropped on the way, and none waits for a second turn.
+#[test]
+fn small_blobs_keep_coming() {
+    run(8, Shape::of(&[0, 0, 0], 1), |mut net| async move {
+        for size in 1..=600 {
+            net.flow.submit(size);
+        }
+        upload(&net, &[0]);
+        net.start_all().await;
+        net.until_whole(&[1, 2]).await;
+        net.pass(1).await;
+        for at in [0, 1, 2] {
+            let status = net.nodes[at].status();
+            assert_eq!((status.late, status.stalled), (0, 0));
+        }
+        assert_eq!(net.nodes[1].store.puts() + net.nodes[2].store.puts(), 1200);
+        net
+    });
+}
+
 /// The same seed gives the same run, to the last message; another seed another one.
 #[test]
 fn is_the_same_again() {

@@ -107,7 +107,7 @@ fn truth(flow: &Flow, want: &Want) -> Vec<Have> {
     let known = (0..flow.len()).map(|seq| flow.get(seq).unwrap());
     let known = known
         .filter(|known| known.blob.root == want.root)
-        .last()
+        .next_back()
         .unwrap();
     let have = |index: &u64| {
         let (proof, bytes) = &known.chunks[usize::try_from(*index).unwrap()];

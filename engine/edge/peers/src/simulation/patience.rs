@@ -44,11 +44,8 @@ fn a_hint_is_followed() {
             (net.nodes[1].store.puts(), net.nodes[1].store.lacks()),
             (2, 8)
         );
-        assert_eq!(
-            net.nodes[1].status().complete_below,
-            2,
-            "others are told so"
-        );
+        // It was 5, fell to 2 and rose with the blob that came; the next sweep goes on from there.
+        assert_eq!(net.nodes[1].status().complete_below, 3);
         net
     });
 }

@@ -208,7 +208,7 @@ impl Holder for Store {
         let known = (0..self.flow.len()).map(|seq| self.flow.get(seq).unwrap());
         let known = known
             .filter(|known| known.blob.root == root && known.blob.size == size)
-            .last();
+            .next_back();
         let Some(known) = known else {
             return Ok(None);
         };
