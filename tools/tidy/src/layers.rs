@@ -115,7 +115,8 @@ const LIBRARIES: &[Crate] = &[
             "lode-chain-pool",
         ],
     },
-    // Of the chain, the one crate that sees commonware: it turns blocks into its traits, and its certificates into ours.
+    // Of the chain, the one crate that sees commonware: it turns blocks into its traits, and its
+    // certificates into ours.
     Crate {
         name: "lode-chain-consensus",
         folder: "sidecar-chain/consensus",

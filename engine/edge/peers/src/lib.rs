@@ -60,7 +60,7 @@ mod node;
 mod peers;
 
 #[cfg(test)]
-mod simulation;
+mod tests;
 
 pub use config::{AddressError, Config, PeerAddress, PeerKey, SERVE_RATE};
 pub use holder::{Blob, Holder, HolderError};

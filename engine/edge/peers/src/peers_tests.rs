@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     config::{PeerAddress, SERVE_RATE},
-    simulation::store::{Flow, Store},
+    tests::store::{Flow, Store},
 };
 
 const CHUNK: usize = 262_144;
