@@ -16,6 +16,7 @@ mod http_headers;
 mod http_path;
 mod kv_stream;
 mod page;
+mod peer_message;
 mod proof_file;
 mod proof_json;
 mod record;
@@ -65,6 +66,7 @@ pub const ALL: &[Target] = &[
     folder::TARGET,
     cipher::TARGET,
     kv_stream::TARGET,
+    peer_message::TARGET,
 ];
 
 #[cfg(test)]

@@ -95,7 +95,9 @@ fn takes_the_world(path: &str) -> bool {
 
 /// The chain as a service has threads and clocks of its own: what is replayed from seeds there is
 /// consensus, in the runtime that its library brings. What the chain computes is below, and bound.
-const SERVICES: [&str; 4] = [
+/// Storage nodes among each other are replayed in the same runtime.
+const SERVICES: [&str; 5] = [
+    "engine/edge/peers/src/",
     "sidecar-chain/src/",
     "sidecar-chain/consensus/src/",
     "sidecar-chain/ledger/src/",

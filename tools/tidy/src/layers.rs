@@ -74,6 +74,12 @@ const LIBRARIES: &[Crate] = &[
         folder: "engine/edge/kv",
         may: &["lode-proofs", "lode-wire"],
     },
+    // Storage nodes among each other; of what a node keeps it is told through a trait of its own.
+    Crate {
+        name: "lode-peers",
+        folder: "engine/edge/peers",
+        may: &["lode-proofs", "lode-wire"],
+    },
     Crate {
         name: "lode-miner",
         folder: "miner",
@@ -109,7 +115,8 @@ const LIBRARIES: &[Crate] = &[
             "lode-chain-pool",
         ],
     },
-    // The one crate that sees commonware: it turns blocks into its traits, and its certificates into ours.
+    // Of the chain, the one crate that sees commonware: it turns blocks into its traits, and its
+    // certificates into ours.
     Crate {
         name: "lode-chain-consensus",
         folder: "sidecar-chain/consensus",
@@ -198,6 +205,7 @@ const RESERVED: &[Reserved] = &[
             "lode-edge",
             "lode-indexer",
             "lode-kv",
+            "lode-peers",
             "lode-zgs",
             "lode-chain",
             "lode-chain-rpc",
@@ -236,7 +244,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         foreign: &["commonware-"],
-        to: &["lode-chain-consensus"],
+        to: &["lode-chain-consensus", "lode-peers"],
         instead: "take what lode-chain-consensus says in lode-chain-types",
     },
     Reserved {

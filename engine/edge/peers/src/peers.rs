@@ -1,0 +1,279 @@
+//! A node on this machine: its own thread, its identity, its sockets.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::TcpListener,
+    num::NonZeroUsize,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use commonware_cryptography::{
+    ChaCha20Poly1305, Signer as _,
+    ed25519::{PrivateKey, PublicKey},
+};
+use commonware_macros::select;
+use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup};
+use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_stream::{
+    SakeCups,
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    bounds::{BLOCK, HINTS_MAX, MAILBOX_LEN, PEERS_MAX},
+    config::{AddressError, Config, PeerKey},
+    holder::Holder,
+    identity,
+    message::MESSAGE_LEN_MAX,
+    node::{self, CHUNKS, Parts, WORDS, chunks_quota, words_quota},
+    status::{Counts, Status},
+};
+
+/// How far clocks of two nodes may be apart.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
+/// Time for tasks to end by themselves.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Why a node did not begin, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// One of the others is not named as nodes are.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// One of the others is named twice.
+    #[error("{0} is named twice")]
+    Twice(PeerKey),
+    /// More others than [`PEERS_MAX`].
+    #[error("{0} other nodes, {PEERS_MAX} at most")]
+    TooMany(usize),
+    /// The node's key cannot be had.
+    #[error("the node's key: {0}")]
+    Key(#[source] io::Error),
+    /// Somebody listens there, or nobody may.
+    #[error("cannot listen at {0}: {1}")]
+    Listen(std::net::SocketAddr, #[source] io::Error),
+    /// There is no thread.
+    #[error(transparent)]
+    Thread(#[from] io::Error),
+    /// One of its tasks ended; the log says which.
+    #[error("the node's talk with others ended: {0}")]
+    Ended(String),
+}
+
+/// What keeps a node whole: see [`Peers::start`].
+pub struct Peers;
+
+/// A running node. It stops when this is dropped, but only [`Handle::stop`] waits for it.
+pub struct Handle {
+    key: PeerKey,
+    counts: Counts,
+    hints: mpsc::Sender<u64>,
+    stop: oneshot::Sender<()>,
+    ended: oneshot::Receiver<Result<(), Error>>,
+    thread: JoinHandle<()>,
+}
+
+impl Peers {
+    /// Starts to fetch from other nodes what `holder` misses, and to serve them what it has. Must not be
+    /// waited for: connections are made when the others are there, for as long as it runs.
+    ///
+    /// # Errors
+    /// When the others cannot be read, the key cannot be read or made, or nobody can listen there.
+    pub fn start<H: Holder>(config: Config, holder: H) -> Result<Handle, Error> {
+        let signer = identity::open(&config.dir).map_err(Error::Key)?;
+        let others = others(&config, &signer.public_key())?;
+        // The network panics if it cannot listen: an address that is taken should be an error.
+        let free = TcpListener::bind(config.listen);
+        drop(free.map_err(|error| Error::Listen(config.listen, error))?);
+
+        let key = PeerKey::of(&signer.public_key());
+        let counts = Counts::default();
+        let (hints, hints_end) = mpsc::channel(HINTS_MAX);
+        let (stop, stopped) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let machine = Machine {
+            signer,
+            others,
+            counts: counts.clone(),
+            hints: hints_end,
+            stopped,
+        };
+        let thread = thread::Builder::new().name("peers".to_owned());
+        let thread = thread.spawn(move || {
+            // Nobody may be left who wants to know.
+            let _gone = end.send(run(&config, machine, holder));
+        })?;
+        tracing::info!(%key, "keeps whole with other storage nodes");
+        Ok(Handle {
+            key,
+            counts,
+            hints,
+            stop,
+            ended,
+            thread,
+        })
+    }
+}
+
+impl Handle {
+    /// The node's name, which the others have to know.
+    #[must_use]
+    pub fn key(&self) -> PeerKey {
+        self.key
+    }
+
+    /// How many other nodes are here.
+    #[must_use]
+    pub fn peers(&self) -> u64 {
+        self.status().peers
+    }
+
+    /// How the node stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.counts.status()
+    }
+
+    /// Says that a submission is new, or that some of its blob was lost: it is looked at before others.
+    /// Returns at once. A hint too many is forgotten: new submissions are counted anyway, and what was
+    /// lost is found by the sweep.
+    pub fn hint(&self, seq: u64) {
+        if self.hints.try_send(seq).is_err() {
+            tracing::debug!(seq, "a hint is forgotten");
+        }
+    }
+
+    /// Whether it ended by itself; [`Self::stop`] then says why.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Stops, and waits until nothing asks the holder any more and the sockets are closed.
+    ///
+    /// # Errors
+    /// When it had ended before.
+    pub async fn stop(self) -> Result<(), Error> {
+        // It may have ended already: then its end says why.
+        let _ended = self.stop.send(());
+        match self.ended.await {
+            Ok(ended) => ended,
+            Err(_) => Err(Error::Ended("one of its tasks panicked".to_owned())),
+        }
+    }
+}
+
+/// The other nodes, without this one.
+fn others(config: &Config, me: &PublicKey) -> Result<Map<PublicKey, Address>, Error> {
+    let mut others = BTreeMap::new();
+    for peer in &config.peers {
+        let key = peer.key.read()?;
+        if key != *me && others.insert(key, peer.address()?).is_some() {
+            return Err(Error::Twice(peer.key));
+        }
+    }
+    if others.len() > PEERS_MAX {
+        return Err(Error::TooMany(others.len()));
+    }
+    Ok(Map::from_iter_dedup(others))
+}
+
+/// What a node's thread begins with.
+struct Machine {
+    signer: PrivateKey,
+    others: Map<PublicKey, Address>,
+    counts: Counts,
+    hints: mpsc::Receiver<u64>,
+    stopped: oneshot::Receiver<()>,
+}
+
+fn run<H: Holder>(config: &Config, machine: Machine, holder: H) -> Result<(), Error> {
+    let runner = runtime::Config::new()
+        .with_worker_threads(config.threads.max(1))
+        .with_tcp_nodelay(Some(true));
+    runtime::Runner::new(runner).start(|context| async move {
+        let transport = transport(config, &machine);
+        let (mut network, mut oracle) = lookup::Network::new(context.child("network"), transport);
+        if !oracle.track(0, machine.others).accepted() {
+            return Err(Error::Ended("the network takes no peers".to_owned()));
+        }
+        let words = network.register(WORDS, words_quota());
+        let chunks = network.register(CHUNKS, chunks_quota());
+        let network = network.start();
+        let parts = Parts {
+            holder,
+            blocker: oracle,
+            counts: machine.counts,
+            hints: machine.hints,
+            rate: config.serve_rate,
+        };
+        let node = context.child("node");
+        let node = node.spawn(move |context| node::run(context, parts, (words, chunks)));
+        let ended = select! {
+            _ = machine.stopped => Ok(()),
+            ended = node => Err(Error::Ended(format!("its tasks: {ended:?}"))),
+            ended = network => Err(Error::Ended(format!("the network: {ended:?}"))),
+        };
+        // What does not end in time is ended with the runtime: a chunk that is not stored is asked for
+        // again after the next start.
+        if context
+            .child("stop")
+            .stop(0, Some(STOP_WAIT))
+            .await
+            .is_err()
+        {
+            tracing::debug!("tasks did not end in time");
+        }
+        ended
+    })
+}
+
+type Handshake = SakeCups<PrivateKey, ChaCha20Poly1305>;
+
+/// The network: only the others connect, each proves its key, and all is encrypted. Lookup and not
+/// discovery: who is a replica of whom is the operator's word, and nobody can bring in others.
+fn transport(config: &Config, machine: &Machine) -> lookup::Config<Handshake> {
+    let handshake = Cups::new(
+        Sake {
+            signer: machine.signer.clone(),
+            synchrony_bound: CLOCKS_APART_MAX,
+            max_handshake_age: CLOCKS_APART_MAX,
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    let nodes = NonZeroUsize::MIN.saturating_add(machine.others.len());
+    lookup::Config {
+        handshake,
+        namespace: config.namespace(),
+        listen: config.listen,
+        allow_private_ips: true,
+        allow_dns: true,
+        // A peer proves its key; where it comes from may be another address than where it listens.
+        bypass_ip_check: true,
+        max_message_size: u32::try_from(MESSAGE_LEN_MAX).expect("a chunk and a proof"),
+        max_peers_per_set: nodes,
+        mailbox_size: NonZeroUsize::new(MAILBOX_LEN).expect("not 0"),
+        send_batch_size: NZUsize!(8),
+        handshake_timeout: Duration::from_secs(5),
+        dial_timeout: Duration::from_secs(5),
+        peer_connection_cooldown: Duration::from_secs(1),
+        max_concurrent_handshakes: NZU32!(128),
+        // Several nodes may stand behind one address.
+        allowed_handshake_rate_per_ip: Quota::per_second(NZU32!(16)),
+        allowed_handshake_rate_per_subnet: Quota::per_second(NZU32!(64)),
+        ping_frequency: Duration::from_secs(10),
+        dial_frequency: Duration::from_millis(500),
+        tracked_peer_sets: NZUsize!(1),
+        block_duration: BLOCK,
+    }
+}
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;
