@@ -75,6 +75,21 @@ impl<W: World> Store<W> {
         self.on(self.home(&root), ask).await?
     }
 
+    /// Chunks from `from` on, ascending and at most `limit`, that are missing of a blob of `size` bytes
+    /// which is not complete: all of them if none has come. Costs a look at each chunk on the way.
+    pub async fn missing(
+        &self,
+        root: Root,
+        size: u64,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>> {
+        self.on(self.home(&root), move |shard| async move {
+            shard.missing(root, size, from, limit)
+        })
+        .await
+    }
+
     /// How much is durable of a blob whose chunks come in any order; none if none has come, or all.
     pub async fn scattered(&self, root: Root) -> Result<Option<Progress>> {
         self.on(self.home(&root), move |shard| async move {

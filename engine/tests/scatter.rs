@@ -121,6 +121,12 @@ fn any_order_and_any_end() {
                 let (size, chunks) = (sample.size(), u64::try_from(cut).unwrap());
                 let want = (cut > 0).then_some(Progress { size, chunks });
                 assert_eq!(progress, want, "what was acknowledged is counted");
+                let lacks: Vec<u64> = (0..4_usize)
+                    .filter(|index| !order[..cut].contains(index))
+                    .map(|index| u64::try_from(index).unwrap())
+                    .collect();
+                let missing = store.missing(sample.root, sample.size(), 0, 9).await;
+                assert_eq!(missing.unwrap(), lacks);
                 for index in 0..4 {
                     let within = 100..300.min(sample.chunk(index).len());
                     let chunk = u64::try_from(index).unwrap();

@@ -20,6 +20,7 @@ use lode_world::World;
 use super::{Draft, Shard, get::Roots, upload::Session, wanted::Wanted};
 use crate::{
     Error, Result, Root,
+    catalog::Unfinished,
     format::{
         manifest::{self, GROUP},
         record::Kind,
@@ -296,6 +297,24 @@ impl<W: World> Shard<W> {
             detail: chunk,
             len: upload.chunk_len(chunk),
         })
+    }
+
+    /// Chunks that an upload of that size lacks.
+    pub(crate) fn missing(&self, root: Root, size: u64, from: u64, limit: usize) -> Vec<u64> {
+        let catalog = self.catalog.borrow();
+        let upload = catalog
+            .declared
+            .get(&root)
+            .and_then(|blob| catalog.uploads.get(blob));
+        let same = |upload: &&Unfinished| {
+            upload
+                .declared
+                .is_some_and(|declared| declared.size == size)
+        };
+        let upload = upload.filter(same);
+        let here = |index: u64| upload.is_some_and(|upload| upload.chunk(index) != Place::NONE);
+        let lacks = (from..manifest::chunks(size)).filter(|index| !here(*index));
+        lacks.take(limit).collect()
     }
 
     /// What is durable of an upload whose chunks come in any order: its size, and how many chunks.

@@ -79,6 +79,14 @@ pub struct Handle {
 }
 
 impl Peers {
+    /// The name of the node of a folder, which is made if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or made.
+    pub fn key_in(dir: &std::path::Path) -> io::Result<PeerKey> {
+        Ok(PeerKey::of(&identity::open(dir)?.public_key()))
+    }
+
     /// Starts to fetch from other nodes what `holder` misses, and to serve them what it has. Must not be
     /// waited for: connections are made when the others are there, for as long as it runs.
     ///

@@ -26,6 +26,7 @@ enum Ask {
     Read(Root, u64, Range<usize>, Reply<Option<Bytes>>),
     ReadScattered(Root, u64, Range<usize>, Reply<Option<Bytes>>),
     Prove(Root, u64, Reply<Option<ChunkProof>>),
+    Missing(Root, u64, u64, usize, Reply<Vec<u64>>),
 }
 
 /// Asks the store. Clones ask the same one.
@@ -73,6 +74,10 @@ async fn answer<W: World>(store: Store<W>, ask: Ask) {
             let read = store.read_scattered(root, chunk, within).await;
             reply.send(read).is_err()
         }
+        Ask::Missing(root, size, from, limit, reply) => {
+            let missing = store.missing(root, size, from, limit).await;
+            reply.send(missing).is_err()
+        }
         Ask::Prove(root, chunk, reply) => reply.send(store.prove(root, chunk).await).is_err(),
     };
 }
@@ -114,6 +119,18 @@ impl Door {
     /// The proof of a chunk of a complete blob.
     pub(crate) async fn prove(&self, root: Root, chunk: u64) -> Result<Option<ChunkProof>> {
         self.ask(|reply| Ask::Prove(root, chunk, reply)).await
+    }
+
+    /// Chunks that are missing of a blob that is not complete.
+    pub(crate) async fn missing(
+        &self,
+        root: Root,
+        size: u64,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>> {
+        self.ask(|reply| Ask::Missing(root, size, from, limit, reply))
+            .await
     }
 
     async fn ask<T>(&self, question: impl FnOnce(Reply<T>) -> Ask) -> Result<T> {

@@ -112,6 +112,59 @@ impl Shelf {
         }
     }
 
+    /// Chunks of the slice that are missing of a blob, ascending, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub async fn missing(
+        &self,
+        submission: &Submission,
+        limit: usize,
+    ) -> Result<Vec<u64>, ShelfError> {
+        let Submission { root, size, .. } = *submission;
+        if self.held(submission).await?.whole {
+            return Ok(Vec::new());
+        }
+        let Some(pieces) = &self.pieces else {
+            return Ok(self.door.missing(root, size, 0, limit).await?);
+        };
+        let mut missing = Vec::new();
+        let (chunks, mut from) = (lode_proofs::chunks(size), 0);
+        while from < chunks && missing.len() < limit {
+            let page = pieces.indices(root, from, lode_flow::INDICES_MAX)?;
+            // Without another piece, all that is left is missing.
+            let full = page.len() == lode_flow::INDICES_MAX;
+            let end = page.last().filter(|_| full).map_or(chunks, |last| last + 1);
+            let kept = (from..end).filter(|index| self.slice.keeps(submission.start, *index));
+            let lacks = kept.filter(|index| page.binary_search(index).is_err());
+            missing.extend(lacks.take(limit - missing.len()));
+            from = end;
+        }
+        Ok(missing)
+    }
+
+    /// A whole chunk of a blob with its proof; none if it is not here.
+    ///
+    /// # Errors
+    /// [`ShelfError`].
+    pub async fn chunk(
+        &self,
+        submission: &Submission,
+        index: u64,
+    ) -> Result<Option<(ChunkProof, Bytes)>, ShelfError> {
+        let Submission { root, size, .. } = *submission;
+        let shape = BlobShape::new(size).map_err(|_| Error::Empty)?;
+        if index >= shape.chunks() {
+            return Ok(None);
+        }
+        let range = 0..shape.chunk_len(index);
+        let Some(bytes) = self.door.read(root, index, range).await? else {
+            return Ok(None);
+        };
+        let proof = self.prove(submission, index).await?;
+        Ok(proof.map(|proof| (proof, bytes)))
+    }
+
     /// Chunks of the slice that are here, one by one.
     fn count(&self, pieces: &Pieces, submission: &Submission) -> Result<u64, PieceError> {
         let (mut from, mut count) = (0, 0);
