@@ -181,6 +181,12 @@ pub struct NodeFlags {
     /// Which slice of the flow is kept: number/count [default: 0/1]
     #[arg(long, value_name = "I/N")]
     pub slice: Option<String>,
+    /// Speak to the other storage nodes here, and fetch from them what is missing
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub peers_listen: Option<String>,
+    /// Who they are, with commas between them; each needs this node among its own
+    #[arg(long, value_name = "KEY@HOST:PORT")]
+    pub peers: Option<String>,
     /// What to log: error, warn, info, debug, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -543,6 +549,8 @@ impl NodeFlags {
             ("flow_address", &self.flow_address),
             ("flow_first_block", &self.flow_first_block),
             ("slice", &self.slice),
+            ("peers_listen", &self.peers_listen),
+            ("peers", &self.peers),
             ("log", &self.log),
             ("log_format", &self.log_format),
         ];

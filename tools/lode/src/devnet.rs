@@ -20,6 +20,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lode_peers::Peers;
+
 use crate::{
     args::DevnetArgs,
     failure::{Failure, Outcome},
@@ -104,10 +106,11 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
             &args,
         )?);
     }
+    let peers = peers(dir, plan)?;
     for (number, (node, zgs)) in plan.nodes.iter().zip(&plan.zgs).enumerate() {
-        let folder = dir.join("nodes").join(number.to_string());
+        let folder = plan::node(dir, number);
         let (data, node) = (text(&folder.join("data")), node.to_string());
-        let zgs = zgs.to_string();
+        let (zgs, talk) = (zgs.to_string(), plan.talk[number].to_string());
         let slice = format!("{}/{}", number % usize::from(plan.slices), plan.slices);
         let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
         let chain = chain.unwrap_or_default();
@@ -133,6 +136,10 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
             &zgs,
             "--slice",
             &slice,
+            "--peers-listen",
+            &talk,
+            "--peers",
+            &peers,
         ];
         starting.push(child::start(&format!("node {number}"), &folder, &args)?);
     }
@@ -151,6 +158,17 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
         wait_for_port(*zgs)?;
     }
     Ok(children)
+}
+
+/// All storage nodes, as each is told of the others.
+fn peers(dir: &Path, plan: &Plan) -> Outcome<String> {
+    let mut names = Vec::new();
+    for (number, address) in plan.talk.iter().enumerate() {
+        let data = plan::node(dir, number).join("data");
+        let key = Peers::key_in(&data).map_err(|error| Failure::file(data.display(), &error))?;
+        names.push(format!("{key}@{address}"));
+    }
+    Ok(names.join(","))
 }
 
 /// Waits until somebody listens.

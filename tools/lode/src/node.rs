@@ -10,6 +10,7 @@
 
 mod door;
 mod feed;
+mod peers;
 mod program;
 mod settle;
 mod zgs;

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use chain::{AccountSettings, ChainSettings};
-pub use zgs::ZgsSettings;
+pub use zgs::{PeersSettings, ZgsSettings};
 
 /// One setting.
 pub struct Key {
@@ -94,6 +94,8 @@ pub const KEYS: &[Key] = &[
         "0/1",
         "a number and a power of two above it, as 1/4",
     ),
+    key("peers_listen", "", "an address and a port, as 0.0.0.0:5701"),
+    key("peers", "", "KEY@HOST:PORT, with commas between them"),
     key("log", "info", "error, warn, info, debug, or a filter"),
     key("log_format", "human", "human or json"),
 ];

@@ -36,6 +36,11 @@ async fn two_halves() {
                     .unwrap();
                 assert_eq!(info["finalized"], json!(left == 0), "{id} {seq} {index}");
                 assert_eq!(info["uploadedSegNum"], json!(kept.len() - left));
+                let submission = node.room.book.submission(seq).unwrap().unwrap();
+                let missing = node.room.shelf.missing(&submission, 100).await.unwrap();
+                assert_eq!(missing, kept[kept.len() - left..]);
+                let one = node.room.shelf.missing(&submission, 1).await.unwrap();
+                assert_eq!(one, kept[kept.len() - left..][..left.min(1)]);
                 let sent = node.call(
                     "zgs_uploadSegmentByTxSeq",
                     json!([blob.segment(index), seq]),

@@ -74,6 +74,8 @@ pub struct Plan {
     pub nodes: Vec<SocketAddr>,
     /// Where each of them serves 0G's storage RPC.
     pub zgs: Vec<SocketAddr>,
+    /// Where each of them listens for the others.
+    pub talk: Vec<SocketAddr>,
     /// Slices of the flow.
     pub slices: u16,
     /// Where the indexer listens.
@@ -139,6 +141,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
     }
     let nodes = take(args.nodes)?;
     let zgs = take(args.nodes)?;
+    let talk = take(args.nodes)?;
     let indexer = ports.next_free()?;
     let chain_id = args.chain_id;
     let plan = Plan {
@@ -147,6 +150,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         peers,
         nodes,
         zgs,
+        talk,
         slices: args.slices,
         indexer,
     };
@@ -158,7 +162,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         .collect();
     let funded: Vec<Address> = keys.iter().map(PrivateKeySigner::address).collect();
     for (number, key) in keys.iter().enumerate() {
-        lock_up(&dir.join("nodes").join(number.to_string()), key)?;
+        lock_up(&node(dir, number), key)?;
     }
     let what = Deal {
         chain_id,
@@ -286,6 +290,11 @@ fn contracts(
 /// A validator's folder.
 pub fn validator(dir: &Path, number: usize) -> PathBuf {
     dir.join("validators").join(number.to_string())
+}
+
+/// A storage node's folder.
+pub fn node(dir: &Path, number: usize) -> PathBuf {
+    dir.join("nodes").join(number.to_string())
 }
 
 /// The keys of the funded accounts, as every wallet derives them from [`WORDS`].

@@ -31,6 +31,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use super::peers;
 use crate::{
     failure::{Failure, Outcome},
     settings::ZgsSettings,
@@ -80,6 +81,8 @@ pub struct Opened {
     node: Http,
     store: Store,
     identity_file: PathBuf,
+    /// The node's data directory.
+    dir: PathBuf,
 }
 
 /// Serves until it is told to stop.
@@ -118,6 +121,7 @@ pub fn open(settings: &ZgsSettings, chain: &str, dir: &Path) -> Outcome<Opened> 
         node,
         store,
         identity_file: folder.join("network.json"),
+        dir: dir.to_owned(),
     })
 }
 
@@ -163,11 +167,28 @@ impl Opened {
         let server =
             server.map_err(|error| super::door::cannot_listen(self.settings.listen, &error))?;
         tracing::info!(address = %server.address(), "0G's storage RPC is served");
+        let peers = match &self.settings.peers {
+            Some(peers) => Some(peers::start(peers, &self.settings, &self.dir, &room)?),
+            None => None,
+        };
+        let counted = async {
+            match &peers {
+                Some(peers) => peers::count(peers, &room).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             followed = self.follow(&room) => followed?,
+            () = counted => {}
             _ = stopping.changed() => {}
         }
         server.stop().await;
+        if let Some(peers) = peers {
+            peers.stop().await.map_err(|error| {
+                let next = "start the node again, and report this with its log";
+                Failure::other(error.to_string(), next)
+            })?;
+        }
         Ok(())
     }
 

@@ -44,6 +44,8 @@ fn other_value(key: &str) -> &'static str {
         "zgs_origins" => "https://one.example, https://two.example",
         "flow_address" => "0x00000000000000000000000000000000000000f1",
         "slice" => "1/4",
+        "peers_listen" => "127.0.0.4:1",
+        "peers" => "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a@example.org:1",
         "log" => "debug",
         "log_format" => "json",
         key if key.ends_with("_time") => "3s",
@@ -148,6 +150,9 @@ fn fields() {
     assert_eq!(zgs.origins, ["https://one.example", "https://two.example"]);
     assert_eq!((zgs.flow[19], zgs.first_block), (0xf1, 3));
     assert_eq!((zgs.slice.id(), zgs.slice.count()), (1, 4));
+    let peers = zgs.peers.as_ref().unwrap();
+    assert_eq!(peers.listen, "127.0.0.4:1".parse().unwrap());
+    assert_eq!(peers.others[0].host, "example.org:1");
     let sizes = [all.segment, all.ingest_memory, all.scrub_rate, all.max_blob];
     assert_eq!(sizes, [3 << 20; 4]);
     let spans = [

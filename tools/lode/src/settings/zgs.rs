@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use alloy_primitives::Address;
+use lode_peers::PeerAddress;
 use lode_wire::Slice;
 
 use super::Texts;
@@ -21,6 +22,17 @@ pub struct ZgsSettings {
     pub first_block: u64,
     /// Which part of it is kept.
     pub slice: Slice,
+    /// The other nodes, if it speaks to any.
+    pub peers: Option<PeersSettings>,
+}
+
+/// How a node speaks to the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeersSettings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Who they are; this node may be among them.
+    pub others: Vec<PeerAddress>,
 }
 
 /// None unless it has an address to listen on; then there must be a chain.
@@ -48,6 +60,24 @@ pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
             let (id, count) = text.split_once('/')?;
             Slice::new(id.parse().ok()?, count.parse().ok()?).ok()
         })?,
+        peers: peers(texts)?,
         first_block: texts.parse("flow_first_block", |text| text.parse().ok())?,
+    }))
+}
+
+/// None unless it has an address to listen on.
+fn peers(texts: &Texts) -> Outcome<Option<PeersSettings>> {
+    if texts.text("peers_listen").is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(PeersSettings {
+        listen: texts.parse("peers_listen", |text| text.parse().ok())?,
+        others: texts.parse("peers", |text| {
+            let names = text
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty());
+            names.map(|name| name.parse().ok()).collect()
+        })?,
     }))
 }
