@@ -83,9 +83,16 @@ impl Drop for Running {
 
 /// A network of one validator and one node in `dir`.
 pub fn devnet(dir: &Path) -> Running {
+    devnet_with(dir, &[])
+}
+
+/// The same with more flags.
+pub fn devnet_with(dir: &Path, more: &[&str]) -> Running {
     let (port, state) = (free_port().to_string(), text(&dir.join("net")));
     let log = dir.join("devnet.log");
-    Running::start(log, &["devnet", "--state", &state, "--port", &port])
+    let mut flags = vec!["devnet", "--state", &state, "--port", &port];
+    flags.extend(more);
+    Running::start(log, &flags)
 }
 
 /// A port that nobody listens on, below those that connections are given.

@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    chain::{Parts, devnet, free_port, text},
+    chain::{Parts, devnet, devnet_with, free_port, text},
     house::{CHUNK, code, json, noise, root_of, run},
 };
 
@@ -105,6 +105,54 @@ fn submitted_once() {
         bytes[262_140..=262_150]
     );
     net.stop();
+}
+
+/// What one node has, the others fetch; one that has lost its disk, and with it its name, is whole again
+/// by itself.
+#[test]
+fn nodes_heal_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = devnet_with(dir.path(), &["--nodes", "2"]);
+    let url = |value: &Value| value.as_str().unwrap().to_owned();
+    let ready = net.ready.clone();
+    let node = |number: usize, face: &str| url(&ready["nodes"][number][face]);
+    let blobs = [noise(1, 3 * CHUNK + 1), noise(2, 500), noise(3, 2 * CHUNK)];
+    let file = dir.path().join("file");
+    for blob in &blobs {
+        fs::write(&file, blob).unwrap();
+        let chain = url(&ready["chain"]["rpc"]);
+        let done = submit(dir.path(), &file, &node(0, "rpc"), &node(0, "zgs"), &chain);
+        assert_eq!(code(&done), 0, "{done:?}");
+    }
+    all_are_whole(&node(1, "zgs"), &blobs);
+    net.stop();
+
+    fs::remove_dir_all(dir.path().join("net/nodes/1/data")).unwrap();
+    let net = devnet_with(dir.path(), &["--nodes", "2"]);
+    all_are_whole(&node(1, "zgs"), &blobs);
+    for blob in &blobs {
+        let root = root_of(blob).to_string();
+        let got = run(&["get", &root, "--node", &node(1, "rpc"), "-o", "-"]);
+        assert!(
+            got.stdout == *blob,
+            "from the node that had lost everything"
+        );
+    }
+    let peers = ask(&node(1, "zgs"), "zgs_getStatus", json!([]));
+    assert_eq!(peers["connectedPeers"], json!(1));
+    net.stop();
+}
+
+/// Waits until a node says that it has all blobs.
+fn all_are_whole(zgs: &str, blobs: &[Vec<u8>]) {
+    let until = Instant::now() + Duration::from_secs(120);
+    for blob in blobs {
+        let root = root_of(blob);
+        while ask(zgs, "zgs_checkFileFinalized", json!([root])) != json!(true) {
+            assert!(Instant::now() < until, "{root} does not come");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
 }
 
 /// The chain dies: everything that it has ordered is told and served as before, by a node that was
