@@ -8,8 +8,8 @@ mod chunk_proof;
 mod cipher;
 mod evidence;
 mod finality;
-mod folder;
 mod flow_log;
+mod folder;
 mod footer;
 mod frame;
 mod http_headers;
@@ -24,6 +24,7 @@ mod segment;
 mod state_node;
 mod superblock;
 mod transaction;
+mod zgs_request;
 
 /// One decoder of foreign bytes.
 pub struct Target {
@@ -65,6 +66,7 @@ pub const ALL: &[Target] = &[
     folder::TARGET,
     cipher::TARGET,
     kv_stream::TARGET,
+    zgs_request::TARGET,
 ];
 
 #[cfg(test)]

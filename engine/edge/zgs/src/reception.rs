@@ -1,7 +1,7 @@
 //! Connections of a server: accepted while there are places, served by one task each, ended when they
 //! are silent or slow, or when the server stops.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{
     body::Incoming,
@@ -14,7 +14,7 @@ use hyper_util::{
 };
 use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
 use tokio::{
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream},
     sync::watch,
     task::JoinSet,
 };
@@ -24,6 +24,10 @@ use crate::{
     crowd::{Crowd, Guest, Visit},
     meter::{Face, Meter},
 };
+
+/// Connections that the system keeps until they are accepted: clients open one for each chunk, all at
+/// once, and the usual 128 overflow then.
+const BACKLOG: u32 = 1_024;
 
 /// How long a server that stops waits for answers that are being written.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -73,6 +77,23 @@ pub enum Listener {
 type Stream = Either<TcpStream, UnixStream>;
 
 impl Listener {
+    /// Listens at an address.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn tcp(address: SocketAddr) -> io::Result<(Listener, SocketAddr)> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A node that is started again gets its address again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok((Listener::Tcp(listener), address))
+    }
+
     async fn accept(&self) -> io::Result<Stream> {
         match self {
             Listener::Tcp(listener) => {

@@ -2,8 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::net::TcpListener;
-
 use crate::{
     crowd::Crowd,
     grpc::Twin,
@@ -55,20 +53,19 @@ pub async fn serve(room: Arc<Room>) -> io::Result<Handle> {
     let methods = methods::module(Arc::clone(&room));
     let shared = (&room.admission, &room.meter, Face::Json);
     let rpc = Rpc::new(methods, config, &config.origins, shared, None)?;
-    let listener = TcpListener::bind(config.address).await?;
+    let (listener, address) = Listener::tcp(config.address)?;
     let twin = match config.grpc {
-        Some(address) => Some((Twin::new(&room)?, TcpListener::bind(address).await?)),
+        Some(address) => Some((Twin::new(&room)?, Listener::tcp(address)?)),
         None => None,
     };
-    let address = listener.local_addr()?;
     let http = Http::one(config.head_time_max);
     let json = reception(&room, rpc, http, (Face::Json, config.connections_max));
-    let (mut running, mut grpc) = (vec![json.open(Listener::Tcp(listener))], None);
-    if let Some((twin, listener)) = twin {
-        grpc = Some(listener.local_addr()?);
+    let (mut running, mut grpc) = (vec![json.open(listener)], None);
+    if let Some((twin, (listener, address))) = twin {
+        grpc = Some(address);
         let most = config.connections_max.min(GRPC_CONNECTIONS_MAX);
         let front = reception(&room, twin, Http::two(), (Face::Grpc, most));
-        running.push(front.open(Listener::Tcp(listener)));
+        running.push(front.open(listener));
     }
     Ok(Handle {
         address,

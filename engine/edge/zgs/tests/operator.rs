@@ -142,7 +142,7 @@ struct World {
 impl World {
     fn new() -> World {
         let (node, two) = (Node::new(), Arc::new(Two::default()));
-        let network: Arc<dyn Network> = Arc::clone(&two) as _;
+        let network = Arc::clone(&two);
         let (among, asked) = desk(&node.room, network);
         let (alone, _) = desk(&node.room, Arc::new(Alone));
         World {

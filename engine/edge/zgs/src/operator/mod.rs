@@ -17,7 +17,7 @@ use std::{
 };
 
 use jsonrpsee::RpcModule;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::sync::watch;
 
 use crate::{
     admission::Admission,
@@ -100,9 +100,9 @@ pub async fn serve_operator(
         }
         let token = Arc::new(Token::at(&port.token_file, fresh)?);
         let rpc = Rpc::new(methods.clone(), &config, &[], shared, Some(token))?;
-        let listener = TcpListener::bind(port.address).await?;
-        operator.address = Some(listener.local_addr()?);
-        operator.running.push(open(rpc, Listener::Tcp(listener)));
+        let (listener, address) = Listener::tcp(port.address)?;
+        operator.address = Some(address);
+        operator.running.push(open(rpc, listener));
     }
     if let Some(path) = doors.socket {
         let rpc = Rpc::new(methods, &config, &[], shared, None)?;
