@@ -25,6 +25,7 @@ mod segment;
 mod state_node;
 mod superblock;
 mod transaction;
+mod zgs_request;
 
 /// One decoder of foreign bytes.
 pub struct Target {
@@ -67,6 +68,7 @@ pub const ALL: &[Target] = &[
     cipher::TARGET,
     kv_stream::TARGET,
     peer_message::TARGET,
+    zgs_request::TARGET,
 ];
 
 #[cfg(test)]

@@ -1,93 +1,121 @@
-//! Bytes and time of requests. A request is read when there is room for its bytes among those that are
-//! being read and answered; until then it waits in its connection, where it costs the sender's memory.
+//! Memory for requests and their answers. A request is read when there is room for what it and its
+//! answer may take; until then it waits in its connection, where it costs the sender's memory.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
-use jsonrpsee::server::{HttpBody, HttpRequest, HttpResponse};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of one permit.
-const UNIT: u32 = 4_096;
+const UNIT: u64 = 4_096;
 
-/// RFC 9110, 15.5.9, 15.5.14 and 15.5.12.
-const TIMED_OUT: u16 = 408;
-const TOO_LONG: u16 = 413;
-const LENGTH_REQUIRED: u16 = 411;
-
-/// Room for requests.
-#[derive(Clone)]
+/// Room for requests. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Admission {
     room: Arc<Semaphore>,
     units: u32,
-    len_max: u32,
-    time_max: Duration,
+    peak: Arc<AtomicU64>,
 }
 
+/// Room that is taken, until this is dropped.
+#[derive(Debug)]
+pub struct Permit(Option<OwnedSemaphorePermit>);
+
 impl Admission {
-    /// Room for `bytes` of requests of at most `len_max` each, which take at most `time_max`.
-    pub fn new(bytes: u32, len_max: u32, time_max: Duration) -> Admission {
-        let units = bytes.max(len_max).div_ceil(UNIT);
+    /// Room for so many bytes.
+    pub fn new(bytes: u32) -> Admission {
+        let units = units_of(u64::from(bytes), u32::MAX);
         let permits = usize::try_from(units).expect("64-bit");
         Admission {
             room: Arc::new(Semaphore::new(permits)),
             units,
-            len_max,
-            time_max,
+            peak: Arc::new(AtomicU64::new(0)),
         }
     }
 
-    /// Has `serve` answer a request when there is room for it.
-    ///
-    /// Waiting for room does not count: others take that time. From then on the sender has `time_max`
-    /// to send what it announced.
-    pub async fn pass<B, F>(
-        &self,
-        request: HttpRequest<B>,
-        serve: impl FnOnce(HttpRequest<B>) -> F,
-    ) -> HttpResponse
-    where
-        F: Future<Output = HttpResponse>,
-    {
-        let len = match declared(&request) {
-            Ok(len) => len,
-            Err(status) => return refusal(status),
-        };
-        if len > u64::from(self.len_max) {
-            return refusal(TOO_LONG);
-        }
-        let _room = self.enter(len).await;
-        match tokio::time::timeout(self.time_max, serve(request)).await {
-            Ok(response) => response,
-            Err(_) => refusal(TIMED_OUT),
-        }
-    }
-
-    async fn enter(&self, len: u64) -> Option<SemaphorePermit<'_>> {
-        let units = len.div_ceil(u64::from(UNIT));
-        let units = u32::try_from(units)
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.units);
+    /// Waits for room: those who came first get it first. Whoever wants more than there is gets all
+    /// of it.
+    pub async fn enter(&self, bytes: u64) -> Permit {
+        let units = units_of(bytes, self.units);
+        let permit = Arc::clone(&self.room).acquire_many_owned(units).await;
+        self.peak.fetch_max(self.held(), Relaxed);
         // It is never closed.
-        self.room.acquire_many(units).await.ok()
+        Permit(permit.ok())
+    }
+
+    /// Bytes that are taken.
+    pub fn held(&self) -> u64 {
+        let free = u64::try_from(self.room.available_permits()).expect("64-bit");
+        u64::from(self.units).saturating_sub(free) * UNIT
+    }
+
+    /// Most bytes that were taken at once.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Relaxed)
     }
 }
 
-/// Bytes of the body that follows. A body of unknown length could take all the room there is.
-fn declared<B>(request: &HttpRequest<B>) -> Result<u64, u16> {
-    let headers = request.headers();
-    if headers.contains_key("transfer-encoding") {
-        return Err(LENGTH_REQUIRED);
-    }
-    let Some(len) = headers.get("content-length") else {
-        return Ok(0);
-    };
-    let len = len.to_str().ok().and_then(|len| len.parse().ok());
-    len.ok_or(LENGTH_REQUIRED)
+fn units_of(bytes: u64, most: u32) -> u32 {
+    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+    units.clamp(1, most.max(1))
 }
 
-fn refusal(status: u16) -> HttpResponse {
-    let response = HttpResponse::builder().status(status);
-    response
-        .body(HttpBody::empty())
-        .expect("a status is enough")
+impl Permit {
+    /// Gives back all but so many bytes of it.
+    pub fn shrink(&mut self, bytes: u64) {
+        let Some(permit) = &mut self.0 else { return };
+        let held = permit.num_permits();
+        let kept = usize::try_from(units_of(bytes, u32::MAX)).expect("64-bit");
+        drop(permit.split(held.saturating_sub(kept)));
+    }
+}
+
+/// Bytes that take room until the last piece of them is gone: hyper keeps pieces until the client
+/// has fetched them.
+pub fn held_by(bytes: Bytes, holder: impl Send + 'static) -> Bytes {
+    struct Held<T>(Bytes, T);
+    impl<T> AsRef<[u8]> for Held<T> {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    Bytes::from_owner(Held(bytes, holder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Room is taken in whole units, given back in part and in whole, and more than all waits for all.
+    #[tokio::test]
+    async fn room_is_counted() {
+        let admission = Admission::new(1 << 20);
+        let mut first = admission.enter(500_000).await;
+        assert_eq!(admission.held(), 123 * UNIT);
+        first.shrink(1);
+        assert_eq!(admission.held(), UNIT);
+        let mut waiting = Box::pin(admission.enter(u64::MAX));
+        let soon = tokio::time::timeout(std::time::Duration::from_millis(20), &mut waiting);
+        assert!(soon.await.is_err(), "the first one has some of it");
+        drop(first);
+        let _all = waiting.await;
+        assert_eq!(admission.held(), 1 << 20);
+        assert_eq!(admission.peak(), 1 << 20);
+    }
+
+    /// An answer takes its room until its last piece is gone.
+    #[tokio::test]
+    async fn pieces_hold_the_room() {
+        let admission = Admission::new(1 << 20);
+        let permit = admission.enter(8_192).await;
+        let bytes = held_by(Bytes::from(vec![7; 8_192]), permit);
+        let piece = bytes.slice(100..101);
+        drop(bytes);
+        assert_eq!((piece[0], admission.held()), (7, 8_192));
+        drop(piece);
+        assert_eq!(admission.held(), 0);
+    }
 }

@@ -79,6 +79,11 @@ impl Cache {
         waiting.chunks.into_values().collect()
     }
 
+    /// Bytes that are taken.
+    pub fn len(&self) -> u64 {
+        self.bytes
+    }
+
     /// Roots of all blobs that wait.
     pub fn roots(&self) -> Vec<Hash32> {
         self.blobs.keys().copied().collect()

@@ -1,5 +1,5 @@
 //! A chunk in: checked in the order that 0G's nodes check (0G wire, 1.6), then durable, or kept for
-//! the submission that is still to come.
+//! the submission that is still to come. Whatever a chunk came as, JSON or gRPC, it goes through here.
 
 use std::time::Instant;
 
@@ -31,6 +31,22 @@ pub async fn take(
         }
         None => keep(room, segment).await,
     }
+}
+
+/// Takes chunks of a submission by its number. Those that are here already are passed over, and so are
+/// those that come after the one that made the blob whole.
+pub async fn take_all_of(room: &Room, segments: Vec<Segment>, seq: u64) -> Result<(), Refusal> {
+    let submission = room.book.submission(seq)?;
+    let mut some = false;
+    for segment in segments {
+        match take(room, segment, submission.as_ref()).await {
+            Ok(()) => some = true,
+            Err(refusal) if refusal.is_duplicate() => {}
+            Err(refusal) if some && refusal.is_finalized() => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
 }
 
 /// What the submission has to say about a chunk.
@@ -83,7 +99,10 @@ async fn store(room: &Room, proof: ChunkProof, bytes: Bytes) -> Result<(), Refus
     };
     match room.shelf.put(proof, bytes).await? {
         true => Err(Refusal::Sentence(text::DUPLICATE.to_owned())),
-        false => Ok(()),
+        false => {
+            room.meter.chunk();
+            Ok(())
+        }
     }
 }
 
@@ -115,8 +134,12 @@ pub async fn flush(room: &Room, submission: &Submission) {
         if size != submission.size || !room.shelf.slice().keeps(submission.start, index) {
             continue;
         }
-        if let Err(error) = room.shelf.put(proof, bytes).await {
-            tracing::warn!(root = %submission.root, index, %error, "a chunk that waited is lost");
+        match room.shelf.put(proof, bytes).await {
+            Ok(true) => {}
+            Ok(false) => room.meter.chunk(),
+            Err(error) => {
+                tracing::warn!(root = %submission.root, index, %error, "a chunk that waited is lost");
+            }
         }
     }
 }

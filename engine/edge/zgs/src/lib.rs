@@ -2,9 +2,10 @@
 //! flow. Foreign words stay at this edge.
 //!
 //! ```text
-//!  client ─ JSON-RPC ─► serve ─► methods ─► Room ─► Book   what the chain has ordered
-//!                                             ├───► Shelf ─ door ─► store   chunks, on the shards
-//!                                             └───► Cache   chunks that came before their submission
+//!  client ─ JSON-RPC ─► rpc ──► methods ──┬─► Room ─► Book   what the chain has ordered
+//!  client ─ gRPC ─────► grpc ─► intake ───┤     ├───► Shelf ─ door ─► store   chunks, on the shards
+//!  owner ── JSON-RPC ─► rpc ──► operator ─┘     └───► Cache   chunks that came before their submission
+//!                                 └─► Network   other nodes
 //!  chain ─ submissions ─► Room
 //! ```
 //! No answer waits for the chain: it is followed elsewhere, and what it has ordered is handed in. A
@@ -21,8 +22,16 @@
 //! - `intake`: a chunk in
 //! - `refusal`: errors in the words that clients match
 //! - `methods`: one function for each row of 0G wire, 3.1
-//! - `admission`: bytes and time of requests
-//! - [`serve`]: the server
+//! - [`meter`]: what is counted
+//! - `admission`: memory for requests and answers
+//! - `body`: a request while it comes
+//! - `crowd`: who is connected
+//! - `reception`: connections
+//! - `rpc`: JSON-RPC over HTTP
+//! - [`grpc`]: the gRPC twin
+//! - [`serve`]: the servers that strangers may ask
+//! - `token`: the word that the operator knows
+//! - [`operator`]: the operator's server
 
 pub mod config;
 
@@ -37,11 +46,30 @@ mod refusal;
 
 mod methods;
 
+pub mod meter;
+
 mod admission;
+mod body;
+mod crowd;
+mod reception;
+
+mod rpc;
+
+pub mod grpc;
 pub mod serve;
 
-pub use config::Config;
+mod token;
+
+pub mod operator;
+
+pub use config::{Config, Loopback, OperatorDoors};
 pub use door::{Asks, Door, door};
+pub use meter::Metrics;
 pub use methods::module;
+pub use operator::{
+    Operator,
+    network::{Alone, Network},
+    serve_operator,
+};
 pub use room::Room;
 pub use serve::{Handle, serve};

@@ -11,7 +11,7 @@ use lode_engine::{Class, Error};
 use lode_flow::{BookError, PathError, PieceError};
 use lode_wire::text;
 
-use crate::shelf::ShelfError;
+use crate::{meter::Reason, shelf::ShelfError};
 
 const INVALID_PARAMS: i32 = -32_602;
 const INTERNAL: i32 = -32_603;
@@ -54,6 +54,29 @@ impl Refusal {
     /// Whether it says that the chunk is here already.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Refusal::Sentence(why) if why == text::DUPLICATE)
+    }
+}
+
+impl Refusal {
+    /// Whether it says that nothing is left to send.
+    pub fn is_finalized(&self) -> bool {
+        matches!(self, Refusal::Param { why, .. } if why == text::FINALIZED)
+    }
+
+    /// As a label.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Refusal::Param { field, why } => match *field {
+                "proof" => Reason::Proof,
+                _ if why == text::FINALIZED => Reason::Finalized,
+                _ => Reason::Params,
+            },
+            Refusal::Internal(_) => Reason::Internal,
+            Refusal::Sentence(why) if why.starts_with(text::TOO_MANY) => Reason::Busy,
+            Refusal::Sentence(_) if self.is_duplicate() => Reason::Duplicate,
+            Refusal::Sentence(_) => Reason::Sentence,
+            Refusal::Call(_) => Reason::Params,
+        }
     }
 }
 

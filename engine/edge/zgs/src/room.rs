@@ -13,7 +13,9 @@ use lode_proofs::Hash32;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use crate::{cache::Cache, config::Config, intake, shelf::Shelf};
+use crate::{
+    admission::Admission, cache::Cache, config::Config, intake, meter::Meter, shelf::Shelf,
+};
 
 /// Chunks that are on their way to the store at once. Beyond it clients are told to wait, as by 0G's
 /// nodes, whose limit is 16.
@@ -31,7 +33,17 @@ pub struct Room {
     pub(crate) cache: Mutex<Cache>,
     /// Chunks on their way to the store.
     pub(crate) writes: Semaphore,
+    /// Memory for requests and answers, of all servers that strangers may ask.
+    pub(crate) admission: Admission,
+    pub(crate) meter: Arc<Meter>,
     peers: AtomicU64,
+}
+
+/// What is in it is long, and some of it secret.
+impl core::fmt::Debug for Room {
+    fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        to.debug_struct("Room").finish_non_exhaustive()
+    }
 }
 
 impl Room {
@@ -39,12 +51,15 @@ impl Room {
     #[must_use]
     pub fn new(config: Config, book: Book, shelf: Shelf) -> Arc<Room> {
         let cache = Cache::new(config.cache_len, config.cache_time);
+        let admission = Admission::new(config.in_flight_max.max(config.request_len_max));
         Arc::new(Room {
             config,
             book,
             shelf,
             cache: Mutex::new(cache),
             writes: Semaphore::new(WRITES_MAX),
+            admission,
+            meter: Arc::default(),
             peers: AtomicU64::new(0),
         })
     }

@@ -95,22 +95,22 @@ async fn through_a_restart() {
     assert_eq!(whole.await, Ok(json!(true)));
 }
 
-/// A blob that comes again at another place of the flow, where another chunk of it is the slice's.
+/// A blob that comes again at another place of the flow, where other chunks of it are the slice's.
 #[tokio::test]
 async fn the_same_blob_elsewhere() {
     let (node, blob) = (
-        Node::of_slice(Slice::new(2, 4).unwrap()),
-        Blob::new(1, 3 * CHUNK),
+        Node::of_slice(Slice::new(0, 2).unwrap()),
+        // Its nodes are of a chunk and less, so it may start at any chunk.
+        Blob::new(1, CHUNK + 5),
     );
     let first = node.store(&blob).await;
-    node.submit(&[&Blob::new(2, 2 * CHUNK)]);
-    let second = node.submit(&[&blob])[0];
+    let second = node.submit(&[&Blob::new(2, CHUNK), &blob])[1];
     let start = |seq| node.room.book.submission(seq).unwrap().unwrap().start / 1024;
-    assert_eq!((start(first) % 4, start(second) % 4), (2, 0));
+    assert_ne!(start(first) % 2, start(second) % 2);
     let whole = |seq| node.call("zgs_checkFileFinalized", json!([seq]));
     assert_eq!(whole(first).await, Ok(json!(true)));
     assert_eq!(whole(second).await, Ok(json!(false)));
-    let segments: Vec<_> = (0..3).map(|index| blob.segment(index)).collect();
+    let segments: Vec<_> = (0..2).map(|index| blob.segment(index)).collect();
     let sent = node.call("zgs_uploadSegmentsByTxSeq", json!([segments, second]));
     assert_eq!(sent.await, Ok(Value::Null));
     assert_eq!(whole(second).await, Ok(json!(true)));

@@ -7,24 +7,52 @@ mod node;
 mod sector;
 mod upload;
 
+use core::fmt;
 use std::sync::Arc;
 
 use jsonrpsee::{RpcModule, types::Params};
 use lode_flow::Submission;
 use lode_proofs::Hash32;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, IntoDeserializer as _},
+};
 
 use crate::{refusal::Refusal, room::Room};
 
 /// What a method answers.
-type Answer<T> = Result<T, Refusal>;
+pub(crate) type Answer<T> = Result<T, Refusal>;
 
 /// A submission by its number, or the first one of a root.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Copy, Debug)]
 enum SeqOrRoot {
     Seq(u64),
     Root(Hash32),
+}
+
+/// Reads a number or a text, nothing else, and keeps nothing of what it is not: serde's own untagged
+/// enums build a tree of whatever comes before they look at it, many times its bytes.
+impl<'de> Deserialize<'de> for SeqOrRoot {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = SeqOrRoot;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("the number of a submission, or a root")
+            }
+
+            fn visit_u64<E: de::Error>(self, seq: u64) -> Result<SeqOrRoot, E> {
+                Ok(SeqOrRoot::Seq(seq))
+            }
+
+            fn visit_str<E: de::Error>(self, root: &str) -> Result<SeqOrRoot, E> {
+                let root = Hash32::deserialize(root.into_deserializer())?;
+                Ok(SeqOrRoot::Root(root))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 impl SeqOrRoot {
@@ -37,20 +65,20 @@ impl SeqOrRoot {
 }
 
 /// Positional parameters, one after the other.
-struct Arguments<'text>(jsonrpsee::types::params::ParamsSequence<'text>);
+pub(crate) struct Arguments<'text>(jsonrpsee::types::params::ParamsSequence<'text>);
 
 impl<'text> Arguments<'text> {
-    fn of(params: &'text Params<'static>) -> Self {
+    pub(crate) fn of(params: &'text Params<'static>) -> Self {
         Arguments(params.sequence())
     }
 
     /// The next one.
-    fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
+    pub(crate) fn next<T: DeserializeOwned>(&mut self) -> Answer<T> {
         Ok(self.0.next()?)
     }
 
     /// The next one, if it is there and not null: older clients send fewer.
-    fn optional<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
+    pub(crate) fn optional<T: DeserializeOwned>(&mut self) -> Answer<Option<T>> {
         Ok(self.0.optional_next()?)
     }
 }
@@ -66,7 +94,10 @@ impl Methods {
     {
         let added = self
             .0
-            .register_async_method(name, move |params, room, _| method(room, params));
+            .register_async_method(name, move |params, room, _| async move {
+                let answer = method(Arc::clone(&room), params).await;
+                answer.inspect_err(|refusal| room.meter.refused(refusal.reason()))
+            });
         added.expect("names of methods differ");
     }
 }

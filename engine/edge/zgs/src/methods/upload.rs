@@ -49,12 +49,5 @@ async fn many_of(room: Arc<Room>, params: Params<'static>) -> Answer<()> {
         (arguments.next::<Vec<Segment>>()?, arguments.next()?)
     };
     drop(params);
-    let submission = room.book.submission(seq)?;
-    for segment in segments {
-        match intake::take(&room, segment, submission.as_ref()).await {
-            Err(refusal) if refusal.is_duplicate() => {}
-            taken => taken?,
-        }
-    }
-    Ok(())
+    intake::take_all_of(&room, segments, seq).await
 }

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub mod http;
+
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
@@ -72,6 +74,14 @@ impl Node {
     pub fn new() -> Node {
         let dir = tempfile::tempdir().unwrap();
         let mut node = Node::open(dir.path(), |_| ());
+        node._dir = Some(dir);
+        node
+    }
+
+    /// A new one with other choices.
+    pub fn with(change: impl FnOnce(&mut Config)) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let mut node = Node::open(dir.path(), change);
         node._dir = Some(dir);
         node
     }
