@@ -169,6 +169,9 @@ pub struct NodeFlags {
     /// Serve 0G's storage RPC here, for what the chain's flow has ordered
     #[arg(long, value_name = "ADDR")]
     pub zgs_listen: Option<String>,
+    /// Serve its gRPC twin here
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub zgs_grpc_listen: Option<String>,
     /// Web pages that may ask it: origins, with commas between them, or *
     #[arg(long, value_name = "ORIGINS")]
     pub zgs_origins: Option<String>,
@@ -545,6 +548,7 @@ impl NodeFlags {
             ("chain_key", &self.chain_key),
             ("chain_password_file", &self.chain_password_file),
             ("zgs_listen", &self.zgs_listen),
+            ("zgs_grpc_listen", &self.zgs_grpc_listen),
             ("zgs_origins", &self.zgs_origins),
             ("flow_address", &self.flow_address),
             ("flow_first_block", &self.flow_first_block),

@@ -79,6 +79,11 @@ pub const KEYS: &[Key] = &[
     key("chain_password_file", "", "a file with the key's password"),
     key("zgs_listen", "", "an address and a port, as 0.0.0.0:5678"),
     key(
+        "zgs_grpc_listen",
+        "",
+        "an address and a port, as 0.0.0.0:50051",
+    ),
+    key(
         "zgs_origins",
         "",
         "origins of web pages, with commas between them, or *",

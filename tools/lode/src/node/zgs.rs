@@ -158,6 +158,7 @@ impl Opened {
         };
         let config = Config {
             address: self.settings.listen,
+            grpc: self.settings.grpc,
             origins: self.settings.origins.clone(),
             ..Config::new(identity)
         };

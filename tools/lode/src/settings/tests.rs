@@ -41,6 +41,7 @@ fn other_value(key: &str) -> &'static str {
         "chain_key" => "/key.json",
         "chain_password_file" => "/password",
         "zgs_listen" => "127.0.0.3:1",
+        "zgs_grpc_listen" => "127.0.0.3:2",
         "zgs_origins" => "https://one.example, https://two.example",
         "flow_address" => "0x00000000000000000000000000000000000000f1",
         "slice" => "1/4",
@@ -147,6 +148,7 @@ fn fields() {
     assert_eq!(account.password_file, PathBuf::from("/password"));
     let zgs = all.zgs.as_ref().unwrap();
     assert_eq!(zgs.listen, "127.0.0.3:1".parse().unwrap());
+    assert_eq!(zgs.grpc, Some("127.0.0.3:2".parse().unwrap()));
     assert_eq!(zgs.origins, ["https://one.example", "https://two.example"]);
     assert_eq!((zgs.flow[19], zgs.first_block), (0xf1, 3));
     assert_eq!((zgs.slice.id(), zgs.slice.count()), (1, 4));

@@ -14,6 +14,8 @@ use crate::failure::{Failure, Outcome};
 pub struct ZgsSettings {
     /// Where.
     pub listen: SocketAddr,
+    /// Where its gRPC twin is, if it is.
+    pub grpc: Option<SocketAddr>,
     /// Web pages that may ask.
     pub origins: Vec<String>,
     /// The flow's contract.
@@ -48,6 +50,10 @@ pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
     let origins = texts.text("zgs_origins").split(',').map(str::trim);
     Ok(Some(ZgsSettings {
         listen: texts.parse("zgs_listen", |text| text.parse().ok())?,
+        grpc: texts.parse("zgs_grpc_listen", |text| match text {
+            "" => Some(None),
+            text => text.parse().ok().map(Some),
+        })?,
         origins: origins
             .filter(|origin| !origin.is_empty())
             .map(str::to_owned)
