@@ -28,6 +28,7 @@ use lode_chain_link::{
 };
 use lode_indexer::client::{Client as Zgs, Settings};
 use lode_proofs::BlobTree;
+use lode_wire::Slice;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -59,7 +60,7 @@ pub struct SubmitArgs {
     /// Files of at least one byte
     #[arg(required = true, value_name = "FILE")]
     pub paths: Vec<PathBuf>,
-    /// Where the node (--node) serves 0G's storage RPC
+    /// Where the node (--node), which must keep the whole flow, serves 0G's storage RPC
     #[arg(long, value_name = "URL")]
     pub zgs: String,
     /// The chain's RPC
@@ -149,6 +150,22 @@ impl<'a> Desk<'a> {
                 args.zgs, network.flow_address, network.chain_id, args.flow
             );
             return Err(Failure::usage(what, "name chain and node of one network"));
+        }
+        let slice = zgs
+            .slice()
+            .await
+            .map_err(|error| Failure::unreachable(&args.zgs, &error.to_string()))?;
+        if slice != Slice::WHOLE {
+            let what = format!(
+                "{} keeps slice {} of {}: the other nodes would wait for their chunks",
+                args.zgs,
+                slice.id(),
+                slice.count()
+            );
+            return Err(Failure::usage(
+                what,
+                "name a node that keeps the whole flow",
+            ));
         }
         let key = keys::paying("--private-key", &args.private_key)?;
         let signer = PrivateKeySigner::from_bytes(&B256::from(key))
