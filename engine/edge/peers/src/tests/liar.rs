@@ -104,11 +104,8 @@ async fn answers(flow: Flow, lie: Lie, mut words: Channel, mut chunks: Channel) 
 
 /// What an honest node would answer.
 fn truth(flow: &Flow, want: &Want) -> Vec<Have> {
-    let known = (0..flow.len()).map(|seq| flow.get(seq).unwrap());
-    let known = known
-        .filter(|known| known.blob.root == want.root)
-        .next_back()
-        .unwrap();
+    let mut known = (0..flow.len()).map(|seq| flow.get(seq).unwrap());
+    let known = known.rfind(|known| known.blob.root == want.root).unwrap();
     let have = |index: &u64| {
         let (proof, bytes) = &known.chunks[usize::try_from(*index).unwrap()];
         Have {

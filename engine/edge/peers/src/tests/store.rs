@@ -205,10 +205,8 @@ impl Holder for Store {
         let Some(bytes) = self.lock().held.get(&(root, index)).cloned() else {
             return Ok(None);
         };
-        let known = (0..self.flow.len()).map(|seq| self.flow.get(seq).unwrap());
-        let known = known
-            .filter(|known| known.blob.root == root && known.blob.size == size)
-            .next_back();
+        let mut known = (0..self.flow.len()).map(|seq| self.flow.get(seq).unwrap());
+        let known = known.rfind(|known| known.blob.root == root && known.blob.size == size);
         let Some(known) = known else {
             return Ok(None);
         };
