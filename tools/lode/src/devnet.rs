@@ -76,72 +76,13 @@ fn folder(args: &DevnetArgs) -> Outcome<(PathBuf, Option<tempfile::TempDir>)> {
 
 /// All parts at once; then waits for each.
 fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let genesis = text(&dir.join("genesis.json"));
     let mut starting = Vec::new();
-    for (number, (peer, rpc)) in plan.peers.iter().zip(&plan.rpc).enumerate() {
-        let folder = plan::validator(dir, number);
-        let (data, key) = (text(&folder), text(&folder.join("key.json")));
-        let (peer, rpc) = (peer.to_string(), rpc.to_string());
-        let beneficiary = plan::beneficiary(number)?.to_string();
-        let args = [
-            "chain",
-            "--dir",
-            &data,
-            "--genesis",
-            &genesis,
-            "--key",
-            &key,
-            "--listen",
-            &peer,
-            "--rpc",
-            &rpc,
-            "--beneficiary",
-            &beneficiary,
-            "--dev",
-        ];
-        starting.push(child::start(
-            &format!("validator {number}"),
-            &folder,
-            &args,
-        )?);
+    for number in 0..plan.peers.len() {
+        starting.push(validator_part(dir, plan, number)?);
     }
     let peers = peers(dir, plan)?;
-    for (number, (node, zgs)) in plan.nodes.iter().zip(&plan.zgs).enumerate() {
-        let folder = plan::node(dir, number);
-        let (data, node) = (text(&folder.join("data")), node.to_string());
-        let (zgs, talk) = (zgs.to_string(), plan.talk[number].to_string());
-        let slice = format!("{}/{}", number % usize::from(plan.slices), plan.slices);
-        let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
-        let chain = chain.unwrap_or_default();
-        let (key, password) = (
-            text(&folder.join(plan::KEY)),
-            text(&folder.join(plan::PASSWORD)),
-        );
-        let args = [
-            "node",
-            "--dir",
-            &data,
-            "--listen",
-            &node,
-            "--shards",
-            "1",
-            "--chain",
-            &chain,
-            "--chain-key",
-            &key,
-            "--chain-password-file",
-            &password,
-            "--zgs-listen",
-            &zgs,
-            "--slice",
-            &slice,
-            "--peers-listen",
-            &talk,
-            "--peers",
-            &peers,
-        ];
-        starting.push(child::start(&format!("node {number}"), &folder, &args)?);
+    for number in 0..plan.nodes.len() {
+        starting.push(node_part(dir, plan, number, &peers)?);
     }
     if !plan.zgs.is_empty() {
         let urls: Vec<String> = plan.zgs.iter().map(|zgs| format!("http://{zgs}")).collect();
@@ -158,6 +99,73 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
         wait_for_port(*zgs)?;
     }
     Ok(children)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn validator_part(dir: &Path, plan: &Plan, number: usize) -> Outcome<child::Starting> {
+    let folder = plan::validator(dir, number);
+    let (data, key) = (text(&folder), text(&folder.join("key.json")));
+    let genesis = text(&dir.join("genesis.json"));
+    let (peer, rpc) = (plan.peers[number].to_string(), plan.rpc[number].to_string());
+    let beneficiary = plan::beneficiary(number)?.to_string();
+    let args = [
+        "chain",
+        "--dir",
+        &data,
+        "--genesis",
+        &genesis,
+        "--key",
+        &key,
+        "--listen",
+        &peer,
+        "--rpc",
+        &rpc,
+        "--beneficiary",
+        &beneficiary,
+        "--dev",
+    ];
+    child::start(&format!("validator {number}"), &folder, &args)
+}
+
+fn node_part(dir: &Path, plan: &Plan, number: usize, peers: &str) -> Outcome<child::Starting> {
+    let folder = plan::node(dir, number);
+    let data = text(&folder.join("data"));
+    let (node, zgs) = (plan.nodes[number].to_string(), plan.zgs[number].to_string());
+    let talk = plan.talk[number].to_string();
+    let slice = format!("{}/{}", number % usize::from(plan.slices), plan.slices);
+    let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
+    let chain = chain.unwrap_or_default();
+    let (key, password) = (
+        text(&folder.join(plan::KEY)),
+        text(&folder.join(plan::PASSWORD)),
+    );
+    let args = [
+        "node",
+        "--dir",
+        &data,
+        "--listen",
+        &node,
+        "--shards",
+        "1",
+        "--chain",
+        &chain,
+        "--chain-key",
+        &key,
+        "--chain-password-file",
+        &password,
+        "--zgs-listen",
+        &zgs,
+        "--slice",
+        &slice,
+        "--peers-listen",
+        &talk,
+        "--peers",
+        peers,
+    ];
+    child::start(&format!("node {number}"), &folder, &args)
 }
 
 /// All storage nodes, as each is told of the others.

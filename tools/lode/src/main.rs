@@ -1,8 +1,8 @@
 //! The `lode` command.
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
-//! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it, `indexer` and `kv` serve 0G's clients over several nodes,
-//! `demo` and `devnet` show them together,
+//! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
+//! `indexer` and `kv` serve 0G's clients over several nodes, `demo` and `devnet` show them together,
 //! `failure` and `output` tell how it went. `tree`, `source`, `seal` and `keys` are what is put: directories,
 //! bytes, and how these are encrypted. `settled` is the way from a chunk up to the chain, `roots`
 //! computes roots on all cores.

@@ -260,6 +260,7 @@ const RESERVED: &[Reserved] = &[
             "lode-world",
             "lode-engine",
             "lode-edge",
+            "lode-zgs",
             "lode-miner",
             "lode-chain",
             "lode-chain-consensus",

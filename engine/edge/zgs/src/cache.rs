@@ -2,7 +2,7 @@
 //! time; the oldest blob goes first. Each chunk was checked against the root that it came with.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -25,7 +25,7 @@ struct Waiting {
 
 /// Chunks of blobs that the chain does not know.
 pub struct Cache {
-    blobs: HashMap<Hash32, Waiting>,
+    blobs: BTreeMap<Hash32, Waiting>,
     bytes: u64,
     bytes_max: u64,
     time: Duration,
@@ -35,7 +35,7 @@ impl Cache {
     /// A cache of so many bytes, kept for so long.
     pub fn new(bytes_max: u64, time: Duration) -> Cache {
         Cache {
-            blobs: HashMap::new(),
+            blobs: BTreeMap::new(),
             bytes: 0,
             bytes_max,
             time,
