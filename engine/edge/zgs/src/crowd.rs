@@ -10,7 +10,7 @@
 //! ```
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,7 +36,7 @@ pub struct Crowd {
 #[derive(Default)]
 struct Visits {
     next: u64,
-    open: HashMap<u64, Arc<Visit>>,
+    open: BTreeMap<u64, Arc<Visit>>,
 }
 
 /// What one of them is doing.
