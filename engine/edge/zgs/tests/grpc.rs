@@ -101,17 +101,8 @@ async fn early_chunks_wait() {
     assert_eq!(whole, Ok(json!(true)));
 }
 
-/// Every refusal of the JSON method, with the same words, and a code that says whose fault it is.
-#[tokio::test]
-async fn refusals_are_those_of_json() {
-    let (node, blob, other) = (
-        node(|_| ()),
-        Blob::new(1, 2 * CHUNK + 300),
-        Blob::new(2, 300),
-    );
-    let (_handle, client) = open(&node).await;
-    let seq = node.submit(&[&blob])[0];
-    node.submit(&[&other]);
+/// Chunks that must be refused, of which submission they are said to be, and the code.
+fn bad_segments(blob: &Blob, other: &Blob, seq: u64) -> Vec<(Segment, u64, Code)> {
     let change = |change: fn(&mut Segment)| {
         let mut segment = blob.segment(1);
         change(&mut segment);
@@ -123,7 +114,7 @@ async fn refusals_are_those_of_json() {
         segment.data = bytes.into();
     };
     let large = Blob::new(4, 10 * 1024 * 1024 + 1);
-    for (segment, seq, code) in [
+    vec![
         (
             change(|segment| segment.data = segment.data.slice(1..)),
             seq,
@@ -162,7 +153,21 @@ async fn refusals_are_those_of_json() {
             Code::InvalidArgument,
         ),
         (large.segment(0), 99, Code::InvalidArgument),
-    ] {
+    ]
+}
+
+/// Every refusal of the JSON method, with the same words, and a code that says whose fault it is.
+#[tokio::test]
+async fn refusals_are_those_of_json() {
+    let (node, blob, other) = (
+        node(|_| ()),
+        Blob::new(1, 2 * CHUNK + 300),
+        Blob::new(2, 300),
+    );
+    let (_handle, client) = open(&node).await;
+    let seq = node.submit(&[&blob])[0];
+    node.submit(&[&other]);
+    for (segment, seq, code) in bad_segments(&blob, &other, seq) {
         let refused = send(&client, std::slice::from_ref(&segment), seq).await;
         let refused = refused.unwrap_err();
         let json = node.call("zgs_uploadSegmentsByTxSeq", json!([[segment], seq]));
@@ -322,7 +327,7 @@ async fn reflection() {
     let address = format!("http://{}", handle.grpc_address().unwrap());
     let channel = Channel::from_shared(address).unwrap();
     let channel = channel.connect().await.unwrap();
-    let mut client = ServerReflectionClient::new(channel.clone());
+    let mut client = ServerReflectionClient::new(channel);
     let ask = |message| ServerReflectionRequest {
         host: String::new(),
         message_request: Some(message),
@@ -365,8 +370,29 @@ async fn reflection() {
         ("file_size", 5),
     ];
     assert_eq!(fields, want);
-    // More questions than one stream may ask.
-    let flood = vec![ask(MessageRequest::ListServices("x".repeat(1_000))); 100];
+}
+
+/// Old clients are answered too, and no stream may ask for ever.
+#[tokio::test]
+async fn reflection_is_bounded() {
+    use tonic_reflection::pb::{
+        v1::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest,
+        },
+        v1alpha,
+    };
+    let node = node(|_| ());
+    let (handle, _client) = open(&node).await;
+    let address = format!("http://{}", handle.grpc_address().unwrap());
+    let channel = Channel::from_shared(address).unwrap();
+    let channel = channel.connect().await.unwrap();
+    let mut client = ServerReflectionClient::new(channel.clone());
+    let question = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices("x".repeat(1_000))),
+    };
+    let flood = vec![question; 100];
     let answers = client.server_reflection_info(tokio_stream::iter(flood));
     let mut answers = answers.await.unwrap().into_inner();
     let mut count = 0;
@@ -374,7 +400,6 @@ async fn reflection() {
         count += 1;
     }
     assert!(count < 70, "{count}");
-    use tonic_reflection::pb::v1alpha;
     let mut old = v1alpha::server_reflection_client::ServerReflectionClient::new(channel);
     let list = v1alpha::server_reflection_request::MessageRequest::ListServices(String::new());
     let question = v1alpha::ServerReflectionRequest {
