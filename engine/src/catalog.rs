@@ -27,7 +27,7 @@ use crate::{
     shelf::Shelf,
 };
 
-pub use unfinished::{Declared, NO_ROOT, Unfinished};
+pub use unfinished::{Declared, Unfinished};
 
 /// A shard's blobs, uploads and segments.
 pub struct Catalog<F: File> {

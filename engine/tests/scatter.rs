@@ -12,10 +12,7 @@ use lode_engine::{
     store::{Options, Progress, Resumed, Store, Terms},
 };
 use lode_proofs::{BlobHasher, ChunkProof, Refusal, fold_roots};
-use lode_world::{
-    World,
-    sim::{Crash, Faults, Sim, SimWorld},
-};
+use lode_world::sim::{Crash, Faults, Sim, SimWorld};
 
 const CHUNK: usize = 256 * 1024;
 

@@ -186,7 +186,7 @@ impl<W: World> Shard<W> {
             Some(rooted) if rooted < manifest::chunks(size) => return Ok(None),
             Some(_) => {}
             // Whoever came before this one has bound it.
-            None => return Ok(self.existing(root, size, expiry)?),
+            None => return self.existing(root, size, expiry),
         }
         // Groups that a crash, or another way of uploading, has left without a record.
         for group in 0..manifest::groups(size) {
