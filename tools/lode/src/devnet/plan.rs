@@ -60,6 +60,8 @@ pub const KEY: &str = "account.json";
 pub const PASSWORD: &str = "password";
 /// Where ports are looked for: below those that the system gives to clients.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+/// How far apart neighbouring processes begin.
+const PORTS_APART: u32 = 37;
 
 /// What later starts must know.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -130,7 +132,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
             "ask for at least as many nodes as slices",
         ));
     }
-    let mut ports = Ports(PORTS);
+    let mut ports = Ports::new();
     let mut take = |count: u16| -> Outcome<Vec<SocketAddr>> {
         (0..count).map(|_| ports.next_free()).collect()
     };
@@ -336,74 +338,27 @@ impl Account {
     }
 }
 
-/// Free ports, one after the other.
-struct Ports(std::ops::Range<u16>);
+/// Free ports, one after the other. Each process begins elsewhere: networks that are made at the same
+/// time would find the same ones free.
+struct Ports(Box<dyn Iterator<Item = u16>>);
 
 impl Ports {
+    fn new() -> Ports {
+        let count = u32::from(PORTS.end - PORTS.start);
+        let skip = std::process::id().wrapping_mul(PORTS_APART) % count;
+        let skip = u16::try_from(skip).unwrap_or_default();
+        let (early, late) = (
+            PORTS.start..PORTS.start + skip,
+            PORTS.start + skip..PORTS.end,
+        );
+        Ports(Box::new(late.chain(early)))
+    }
+
     fn next_free(&mut self) -> Outcome<SocketAddr> {
         let free = self.0.find_map(|port| {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             TcpListener::bind(address).is_ok().then_some(address)
         });
         free.ok_or_else(|| Failure::other("no port is free", "stop what listens on 20000 to 29999"))
-    }
-}
-
-/// Writes JSON into a file that only its owner may read: keys are among them.
-fn write(file: &Path, value: &impl Serialize) -> Outcome<()> {
-    let text = serde_json::to_string_pretty(value);
-    let text = text.map_err(|error| Failure::file(file.display(), &error.into()))?;
-    write_text(file, &text)
-}
-
-/// Writes a line or more into a file that only its owner may read.
-fn write_text(file: &Path, text: &str) -> Outcome<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let failed = |error: std::io::Error| Failure::file(file.display(), &error);
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut options = fs::File::options();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(file);
-    let mut opened = opened.map_err(failed)?;
-    std::io::Write::write_all(&mut opened, format!("{text}\n").as_bytes()).map_err(failed)?;
-    opened.sync_all().map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use lode_chain_light::trust::Trust;
-
-    use super::*;
-
-    /// A verifier who has the genesis file alone trusts the block and the key that validators begin
-    /// with.
-    #[test]
-    fn genesis_is_what_verifiers_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let peers = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
-        let what = Deal {
-            chain_id: 77,
-            ether: 5,
-            peers: &peers,
-            funded: &[],
-            blocks_per_epoch: 64,
-            spare: 2,
-        };
-        let spare = deal(dir.path(), &what).unwrap();
-        assert_ne!(spare[0], spare[1]);
-        let file = fs::read(dir.path().join("genesis.json")).unwrap();
-        let trust = Trust::read(&file).unwrap();
-        let chain = lode_chain::Chain::new(&serde_json::from_slice(&file).unwrap()).unwrap();
-        assert_eq!(trust.genesis, chain.genesis.hash());
-        assert_eq!(trust.chain_id, 77);
-        let committee = lode_chain::Committee::of(&chain.genesis).unwrap();
-        assert_eq!(trust.key.to_bytes(), committee.group_key());
-        assert_eq!(committee.validators().len(), 1);
     }
 }
