@@ -25,7 +25,7 @@ pub const TARGET: Target = Target {
     name: "flow_log",
     run,
     seeds,
-    repair: Some(repair),
+    repair: Some(|bytes| repair(bytes)),
     cost: 1,
 };
 
@@ -87,7 +87,7 @@ fn log(data: &LogData) -> NodeLog {
 }
 
 /// Makes the identity that of the nodes.
-fn repair(data: &mut Vec<u8>) {
+fn repair(data: &mut [u8]) {
     let decoded = submit_log(data).map(|log| Submit::decode_log_data(&log));
     if let Some(Ok(event)) = decoded {
         let nodes = event.submission.nodes.iter();

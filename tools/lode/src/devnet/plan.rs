@@ -362,3 +362,62 @@ impl Ports {
         free.ok_or_else(|| Failure::other("no port is free", "stop what listens on 20000 to 29999"))
     }
 }
+
+/// Writes JSON into a file that only its owner may read: keys are among them.
+fn write(file: &Path, value: &impl Serialize) -> Outcome<()> {
+    let text = serde_json::to_string_pretty(value);
+    let text = text.map_err(|error| Failure::file(file.display(), &error.into()))?;
+    write_text(file, &text)
+}
+
+/// Writes a line or more into a file that only its owner may read.
+fn write_text(file: &Path, text: &str) -> Outcome<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let failed = |error: std::io::Error| Failure::file(file.display(), &error);
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut options = fs::File::options();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(file);
+    let mut opened = opened.map_err(failed)?;
+    std::io::Write::write_all(&mut opened, format!("{text}\n").as_bytes()).map_err(failed)?;
+    opened.sync_all().map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use lode_chain_light::trust::Trust;
+
+    use super::*;
+
+    /// A verifier who has the genesis file alone trusts the block and the key that validators begin
+    /// with.
+    #[test]
+    fn genesis_is_what_verifiers_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let peers = [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))];
+        let what = Deal {
+            chain_id: 77,
+            ether: 5,
+            peers: &peers,
+            funded: &[],
+            blocks_per_epoch: 64,
+            spare: 2,
+        };
+        let spare = deal(dir.path(), &what).unwrap();
+        assert_ne!(spare[0], spare[1]);
+        let file = fs::read(dir.path().join("genesis.json")).unwrap();
+        let trust = Trust::read(&file).unwrap();
+        let chain = lode_chain::Chain::new(&serde_json::from_slice(&file).unwrap()).unwrap();
+        assert_eq!(trust.genesis, chain.genesis.hash());
+        assert_eq!(trust.chain_id, 77);
+        let committee = lode_chain::Committee::of(&chain.genesis).unwrap();
+        assert_eq!(trust.key.to_bytes(), committee.group_key());
+        assert_eq!(committee.validators().len(), 1);
+    }
+}

@@ -294,7 +294,10 @@ impl Opened {
                     Some(last) => self.compare(follow, last.seq).await,
                     None => Ok(()),
                 };
-                let done = compared.and_then(|()| Ok(follow.commit(mark)?));
+                let done = match compared {
+                    Ok(()) => follow.commit(mark).map_err(StepError::from),
+                    Err(error) => Err(error),
+                };
                 if let Err(error) = done {
                     self.go_back(stood)?;
                     return Err(error);

@@ -138,11 +138,11 @@ impl<'a> Desk<'a> {
         let chain_id = node
             .chain_id()
             .await
-            .map_err(|error| Failure::unreachable(&args.chain, &error.to_string()))?;
+            .map_err(|error| Failure::unreachable(&args.chain, error))?;
         let status = zgs
             .status()
             .await
-            .map_err(|error| Failure::unreachable(&args.zgs, &error.to_string()))?;
+            .map_err(|error| Failure::unreachable(&args.zgs, error))?;
         let network = status.network_identity;
         if (network.chain_id, network.flow_address.parse().ok()) != (chain_id, Some(args.flow)) {
             let what = format!(
@@ -154,7 +154,7 @@ impl<'a> Desk<'a> {
         let slice = zgs
             .slice()
             .await
-            .map_err(|error| Failure::unreachable(&args.zgs, &error.to_string()))?;
+            .map_err(|error| Failure::unreachable(&args.zgs, error))?;
         if slice != Slice::WHOLE {
             let what = format!(
                 "{} keeps slice {} of {}: the other nodes would wait for their chunks",
@@ -228,7 +228,7 @@ impl<'a> Desk<'a> {
             .zgs
             .blob(tree.root(), false)
             .await
-            .map_err(|error| Failure::unreachable(self.zgs.url(), &error.to_string()))?;
+            .map_err(|error| Failure::unreachable(self.zgs.url(), error))?;
         let found = found.filter(|found| found.tx.size == size);
         Ok(found.map(|found| (found.tx.seq, found.finalized)))
     }
