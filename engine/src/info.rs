@@ -86,7 +86,8 @@ pub struct UploadInfo {
 /// The answer to a scattered chunk: it is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scattered {
-    /// Chunks of the blob that are durable.
+    /// Chunks of the blob that are durable. None: it was complete with this one, and was deleted, or
+    /// has expired, before the answer was made.
     pub chunks: u64,
     /// The chunk was there already.
     pub existed: bool,

@@ -9,7 +9,7 @@ use lode_world::{Queue, World};
 
 use crate::{
     client::{Client, index},
-    model::Tick,
+    model::{Span, Tick},
     shelf::{Blob, CHUNK},
 };
 
@@ -26,12 +26,16 @@ impl Client {
         // Others may send what is missing: then it is as good as a put.
         let put = self.model.borrow_mut().put(blob, terms.expiry);
         self.model.borrow_mut().finishes(put);
+        // The last chunk ends the upload, whoever else adds to it meanwhile.
+        self.model.borrow_mut().ending(blob);
         let since = self.model.borrow_mut().resume_asked(blob, terms.expiry);
+        let span = self.model.borrow_mut().begin();
         let answers = match self.dice.percent(50) {
             true => self.send_at_once(blob, terms, &order).await,
             false => self.send_in_turn(blob, terms, &order).await,
         };
-        let acked = self.judge_chunks(blob, terms, since, &answers);
+        self.model.borrow_mut().answered(blob);
+        let acked = self.judge_chunks(blob, terms, (since, span), &answers);
         self.model.borrow_mut().resume_over(blob);
         self.note(|| format!("scatter of blob {blob}, chunks {order:?}: {acked}"));
         if acked {
@@ -99,7 +103,7 @@ impl Client {
         &self,
         blob: usize,
         terms: Terms,
-        since: Tick,
+        (since, span): (Tick, Span),
         answers: &[(u64, Result<Scattered, Error>)],
     ) -> bool {
         let who = self.who("scatter");
@@ -109,9 +113,11 @@ impl Client {
         let mut stored = false;
         for (chunk, answer) in answers {
             match answer {
+                // The blob was complete, and is gone again.
+                Ok(answer) if answer.chunks == 0 => model.absent(blob, span, None, &who),
                 Ok(answer) => {
                     here[index(*chunk)] = true;
-                    if answer.chunks == 0 || answer.chunks > chunks {
+                    if answer.chunks > chunks {
                         model.fail(format!("{who} of {name} is told {answer:?}"));
                     }
                     stored |= answer.stored.is_some();
