@@ -136,6 +136,10 @@ fn segment(segment: proto::SegmentWithProof) -> Result<Segment, Unreadable> {
     let missing = |field| refused(&Refusal::param(field, "it is missing"));
     let root = segment.root.ok_or_else(|| missing("root"))?;
     let proof = segment.proof.ok_or_else(|| missing("proof"))?;
+    // A field that comes twice counts once, so the message may be longer than what is left of it.
+    if segment.data.len() < SECTOR_LEN {
+        return Err(refused(&Refusal::param("data", text::DATA_LENGTH)));
+    }
     if proof.path.len() > STEPS_MAX {
         return Err(refused(&Refusal::param("proof", text::PROOF)));
     }
