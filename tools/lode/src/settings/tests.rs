@@ -66,14 +66,14 @@ fn every_flag_reaches_its_field() {
         };
         let given = [cli.common.given(), flags.given()].concat();
         // The chain's settings go together, and what serves 0G's clients needs them.
-        let chain = key.name.starts_with("chain") || key.name == "zgs_listen";
-        let rest: Vec<(&str, &str)> = match chain {
-            true => ["chain", "chain_key", "chain_password_file"]
-                .map(|name| (name, other_value(name)))
-                .into(),
-            false => Vec::new(),
-        };
-        let rest = rest.into_iter().filter(|(name, _)| *name != key.name);
+        let zgs = ["zgs_", "peers"].iter().any(|of| key.name.starts_with(of));
+        let mut names = Vec::new();
+        if zgs || key.name.starts_with("chain") {
+            names.extend(["chain", "chain_key", "chain_password_file"]);
+        }
+        names.extend(zgs.then_some("zgs_listen"));
+        let rest = names.into_iter().map(|name| (name, other_value(name)));
+        let rest = rest.filter(|(name, _)| *name != key.name);
         let rest: Vec<(String, String)> = rest
             .map(|(name, value)| (format!("LODE_{}", name.to_uppercase()), value.to_owned()))
             .collect();
@@ -303,6 +303,11 @@ fn a_chain_to_follow() {
             "chain_password_file",
         ),
         (vec![("zgs_listen", "127.0.0.1:0")], "chain is not"),
+        (vec![("peers_listen", "127.0.0.1:0")], "zgs_listen is not"),
+        (
+            vec![("zgs_grpc_listen", "127.0.0.1:0")],
+            "zgs_listen is not",
+        ),
     ] {
         let failure = read(&flags).unwrap_err();
         assert!(failure.what.contains(missing), "{failure}");

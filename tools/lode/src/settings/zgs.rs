@@ -37,10 +37,19 @@ pub struct PeersSettings {
     pub others: Vec<PeerAddress>,
 }
 
+/// What means something only where 0G's storage RPC is served, and has no default.
+const NEED_IT: [&str; 4] = ["zgs_grpc_listen", "zgs_origins", "peers_listen", "peers"];
+
 /// None unless it has an address to listen on; then there must be a chain.
 pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
     if texts.text("zgs_listen").is_empty() {
-        return Ok(None);
+        return match NEED_IT.iter().find(|name| !texts.text(name).is_empty()) {
+            None => Ok(None),
+            Some(name) => {
+                let what = format!("{name} is set, and zgs_listen is not: it would do nothing");
+                Err(Failure::usage(what, "set zgs_listen as well"))
+            }
+        };
     }
     if texts.text("chain").is_empty() {
         let what = "zgs_listen is set, and chain is not: what clients of 0G upload is what the \
