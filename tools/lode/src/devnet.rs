@@ -84,19 +84,20 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
     for number in 0..plan.nodes.len() {
         starting.push(node_part(dir, plan, number, &peers)?);
     }
-    if !plan.zgs.is_empty() {
-        let urls: Vec<String> = plan.zgs.iter().map(|zgs| format!("http://{zgs}")).collect();
-        let (urls, indexer) = (urls.join(","), plan.indexer.to_string());
-        let args = ["indexer", "--nodes", &urls, "--listen", &indexer];
-        starting.push(child::start("indexer", &dir.join("indexer"), &args)?);
-    }
-    let children = starting
+    let mut children = starting
         .into_iter()
         .map(child::Starting::ready)
         .collect::<Outcome<Vec<Child>>>()?;
     // A node is ready before it knows its chain; 0G's clients are served when it does.
     for zgs in &plan.zgs {
         wait_for_port(*zgs)?;
+    }
+    // It looks at silent nodes less and less often, so it begins when they are there.
+    if !plan.zgs.is_empty() {
+        let urls: Vec<String> = plan.zgs.iter().map(|zgs| format!("http://{zgs}")).collect();
+        let (urls, indexer) = (urls.join(","), plan.indexer.to_string());
+        let args = ["indexer", "--nodes", &urls, "--listen", &indexer];
+        children.push(child::start("indexer", &dir.join("indexer"), &args)?.ready()?);
     }
     Ok(children)
 }

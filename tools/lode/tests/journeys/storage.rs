@@ -86,6 +86,10 @@ fn submitted_once() {
 
     let got = run(&["get", &root.to_string(), "--node", &node, "-o", "-"]);
     assert!(got.stdout == bytes, "by our own client");
+    until("the indexer knows the node", || {
+        let nodes = ask(&indexer, "indexer_getShardedNodes", json!([]));
+        nodes["trusted"] != json!([])
+    });
     let mut answer = ureq::get(format!("{indexer}/file?root={root}"))
         .call()
         .unwrap();
@@ -138,9 +142,19 @@ fn nodes_heal_each_other() {
             "from the node that had lost everything"
         );
     }
-    let peers = ask(&node(1, "zgs"), "zgs_getStatus", json!([]));
-    assert_eq!(peers["connectedPeers"], json!(1));
+    until("it counts the other", || {
+        ask(&node(1, "zgs"), "zgs_getStatus", json!([]))["connectedPeers"] == json!(1)
+    });
     net.stop();
+}
+
+/// Waits until something is so.
+fn until(what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is() {
+        assert!(Instant::now() < end, "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Waits until a node says that it has all blobs.
