@@ -8,6 +8,12 @@ const HERE = path.dirname(fileURLToPath(import.meta.url));
 /** Methods that checks ask for because no chain has them. */
 const MADE_UP = new Set(["eth_nothing"]);
 
+/**
+ * Methods that a client asks for or not, as its timing has it: cast asks for an account's parts and for
+ * the whole of it side by side, and drops the slower one. A table that is compared can't tell of them.
+ */
+const RACED = new Set(["eth_getAccountInfo"]);
+
 /** The text. `features` are groups of named checks in order; `results` is what the clients found. */
 export function table(features, results) {
   const versions = versionsOf();
@@ -21,7 +27,7 @@ export function table(features, results) {
     }
   }
   lines.push("", "## Methods", "", "✓ answered, ✗ not served, – not asked by this client in these checks.", "", ...head("method"));
-  const methods = [...new Set(results.flatMap((result) => [...result.methods.keys()]))].filter((method) => !MADE_UP.has(method));
+  const methods = [...new Set(results.flatMap((result) => [...result.methods.keys()]))].filter((method) => !MADE_UP.has(method) && !RACED.has(method));
   for (const method of methods.sort()) {
     const cells = results.map(({ methods: asked }) => {
       const seen = asked.get(method);
