@@ -9,6 +9,10 @@ from eth_account import Account
 from core.file import ZgFile
 from core.indexer import Indexer
 
+# Segments of a request. The SDK takes the answer of every node of 0G's, null, for a failure, and sends
+# what was taken twice more, after 3 and 6 seconds: 9 s for a request, whatever is in it.
+TASK_SIZE = 64
+
 RPC = os.environ["EVM_RPC"]
 account = Account.from_key(os.environ["PRIVATE_KEY"])
 indexer = Indexer(os.environ["INDEXER_RPC"])
@@ -23,6 +27,7 @@ def upload(job):
         "tags": b"",
         "finalityRequired": True,
         "expectedReplica": 1,
+        "taskSize": TASK_SIZE,
         "account": account,
     }
     done, error = indexer.upload(file, RPC, account, options)
