@@ -8,8 +8,9 @@ use lode_proofs::Hash32;
 use serde_json::json;
 
 use crate::{
+    args::OpenArgs,
     failure::{Failure, Outcome},
-    journal,
+    journal, keys,
     output::Output,
     service,
 };
@@ -45,6 +46,10 @@ pub struct KvArgs {
     /// shall agree only one may have it; the others follow it by --leader
     #[arg(long, value_name = "BLOCKS", conflicts_with = "leader")]
     pub patience: Option<u64>,
+    /// What decrypts the streams. With a key, all of them are encrypted: a transaction that the key does not
+    /// open is refused.
+    #[command(flatten)]
+    pub open: OpenArgs,
     /// What to log: error, warn, info, debug, or a filter
     #[arg(long, value_name = "FILTER", default_value = "info", env = "LODE_LOG")]
     pub log: String,
@@ -60,6 +65,7 @@ pub fn run(args: &KvArgs, output: Output) -> Outcome<ExitCode> {
     config.from_seq = args.from_seq;
     config.chain_id = args.chain_id;
     config.rules.patience = args.patience;
+    config.rules.keys = keys::opening(&args.open)?.unwrap_or_default();
     config.rpc = RpcConfig {
         origins: args.origins.clone(),
         ..RpcConfig::default()
@@ -71,7 +77,7 @@ pub fn run(args: &KvArgs, output: Output) -> Outcome<ExitCode> {
     service::runtime()?.block_on(async {
         let handle = Kv::start(config, feed).await.map_err(|error| {
             let what = format!("the key-value node cannot start: {error}");
-            Failure::other(what, "check --dir, --listen and --streams")
+            Failure::other(what, "check --dir, --listen, --streams and the keys")
         })?;
         let url = format!("http://{}", handle.address());
         let json = json!({ "url": url, "nodes": args.nodes, "pid": std::process::id() });

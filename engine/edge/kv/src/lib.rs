@@ -16,6 +16,7 @@
 //! - [`verdict`], [`judge`]: what a transaction does, or why it does nothing
 //! - [`store`]: values and permissions, with all their versions
 //! - [`replay`]: which transaction is decided when; agreement, waiting, undoing
+//! - [`sealed`]: transactions that are encrypted
 //! - [`register`], [`rpc`]: the interface
 //! - [`kv`]: all of it together
 //!
@@ -36,6 +37,7 @@ pub mod store;
 
 mod blob;
 pub mod replay;
+pub mod sealed;
 mod stage;
 mod waiting;
 
