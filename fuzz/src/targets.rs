@@ -14,6 +14,7 @@ mod footer;
 mod frame;
 mod http_headers;
 mod http_path;
+mod kv_sealed;
 mod kv_stream;
 mod page;
 mod peer_message;
@@ -66,6 +67,7 @@ pub const ALL: &[Target] = &[
     rpc::TARGET,
     folder::TARGET,
     cipher::TARGET,
+    kv_sealed::TARGET,
     kv_stream::TARGET,
     peer_message::TARGET,
     zgs_request::TARGET,

@@ -2,57 +2,20 @@
 // must agree, also with the root that our own program computes offline.
 //   pairs.mjs CONFIG [SIZE,…]      CONFIG is what `lode devnet --config-out` wrote; LODE is our program
 // Prints a line per upload, and "N passed, M failed" at the end; the exit code says the same.
-import { spawn, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import readline from 'node:readline';
+import { Checks, workers } from './workers.mjs';
 
 const config = JSON.parse(fs.readFileSync(process.argv[2]));
 const MIB = 1 << 20;
 const sizes = (process.argv[3]?.split(',').map(Number)) ?? [1, 256, 257, 262144, 262145, 5000003, 64 * MIB];
-const JOB_MS = 300_000;
 const lode = process.env.LODE;
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'pairs-'));
 
-/** A client of another make, in a process of its own. */
-class Worker {
-  constructor(name, command, args, account) {
-    const env = { ...process.env, EVM_RPC: config.chain.rpc, INDEXER_RPC: config.indexer, PRIVATE_KEY: account.private_key };
-    this.name = name;
-    this.log = '';
-    this.process = spawn(command, args, { env, cwd: dir, stdio: ['pipe', 'pipe', 'pipe'] });
-    this.process.stderr.on('data', (text) => { this.log = (this.log + text).slice(-4000); });
-    this.waiting = new Map();
-    readline.createInterface({ input: this.process.stdout }).on('line', (line) => {
-      const { id, ...answer } = JSON.parse(line);
-      this.waiting.get(id)?.(answer);
-    });
-    this.process.on('exit', (code) => this.waiting.forEach((tell) => tell({ error: `${name} has ended with ${code}` })));
-  }
-
-  async ask(job) {
-    const id = crypto.randomUUID();
-    const answer = new Promise((tell) => {
-      this.waiting.set(id, tell);
-      setTimeout(() => tell({ error: `no answer within ${JOB_MS} ms` }), JOB_MS).unref();
-    });
-    this.process.stdin.write(JSON.stringify({ id, ...job }) + '\n');
-    const { error, ...rest } = await answer;
-    this.waiting.delete(id);
-    if (error) throw new Error(`${error}\n${this.log}`);
-    return rest;
-  }
-}
-
-const here = import.meta.dirname;
-const python = process.env.PYTHON ?? 'python3';
-const clients = [
-  new Worker('ts 1.2.8', process.execPath, [path.join(here, 'worker.mjs'), '@0gfoundation/0g-ts-sdk'], config.accounts[1]),
-  new Worker('ts 0.3.3', process.execPath, [path.join(here, 'worker.mjs'), '@0glabs/0g-ts-sdk'], config.accounts[2]),
-  new Worker('python', python, [path.join(here, 'worker.py')], config.accounts[3]),
-];
+const clients = workers('worker', config, dir);
 
 /** Our own: over the native API, and over the indexer's plain HTTP. */
 const ours = {
@@ -65,19 +28,8 @@ const ours = {
   },
 };
 
-let passed = 0, failed = 0;
-async function check(name, run) {
-  const began = Date.now();
-  try {
-    await run();
-    passed++;
-    console.log(`ok   ${name} (${Date.now() - began} ms)`);
-  } catch (error) {
-    failed++;
-    console.log(`FAIL ${name}: ${error.message}`);
-  }
-}
-
+const checks = new Checks();
+const check = (name, run) => checks.check(name, run);
 for (const size of sizes) {
   for (const up of clients) {
     const source = path.join(dir, 'source');
@@ -114,5 +66,4 @@ for (const size of sizes) {
 }
 clients.forEach((client) => client.process.kill());
 fs.rmSync(dir, { recursive: true, force: true });
-console.log(`${passed} passed, ${failed} failed`);
-process.exit(failed ? 1 : 0);
+checks.end();

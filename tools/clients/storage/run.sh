@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Checks that 0G's storage clients, unmodified, upload to and download from a network of ours, each what
-# any other has uploaded.
+# any other has uploaded; and that their key-value clients write streams, and read them from `lode kv`.
 #
-#   run.sh [--nodes N --slices S] [--sizes BYTES,…] [--rounds N] [--only smoke|pairs]
+#   run.sh [--nodes N --slices S] [--sizes BYTES,…] [--rounds N] [--only smoke|pairs|kv]
 #   run.sh --throughput MIB
 #
 # Starts $LODE devnet, where LODE is a program (by default it is built and run by cargo), with N storage
-# nodes that keep S slices of the flow, and runs smoke.mjs N times, then pairs.mjs. Needs node, npm,
-# python3, and on the first run their registries.
+# nodes that keep S slices of the flow, and runs smoke.mjs N times, then pairs.mjs and kv.mjs, which starts
+# key-value nodes itself. Needs node, npm, python3, and on the first run their registries.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -46,13 +46,17 @@ if [[ -n "$throughput" ]]; then
     exit
 fi
 export PYTHON=$clients/venv/bin/python
-if [[ "$only" != pairs ]]; then
+if [[ -z "$only" || "$only" == smoke ]]; then
     for ((round = 1; round <= rounds; round++)); do
         echo "--- smoke, round $round of $rounds, $nodes nodes, $slices slices"
         node smoke.mjs "$work/config.json" "$slices"
     done
 fi
-if [[ "$only" != smoke ]]; then
+if [[ -z "$only" || "$only" == pairs ]]; then
     echo "--- pairs, $nodes nodes, $slices slices"
     node pairs.mjs "$work/config.json" "$sizes"
+fi
+if [[ -z "$only" || "$only" == kv ]]; then
+    echo "--- kv, $nodes nodes, $slices slices"
+    node kv.mjs "$work/config.json"
 fi

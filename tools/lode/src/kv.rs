@@ -1,6 +1,11 @@
 //! `lode kv`: key-value streams, replayed from the flow of storage nodes.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use lode_kv::{Config, Kv, NodeFeed, RpcConfig, StreamId, Streams};
@@ -8,10 +13,11 @@ use lode_proofs::Hash32;
 use serde_json::json;
 
 use crate::{
+    args::OpenArgs,
     failure::{Failure, Outcome},
-    journal,
+    journal, keys,
     output::Output,
-    service,
+    service, trust,
 };
 
 /// Arguments of `lode kv`.
@@ -20,7 +26,8 @@ pub struct KvArgs {
     /// Folder of the streams; made if it does not exist
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Storage nodes: where they serve 0G's storage RPC. The next one is asked when one fails
+    /// Storage nodes: where they serve 0G's storage RPC, by http:// or https:// (see --ca). The next one
+    /// is asked when one fails
     #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
     pub nodes: Vec<String>,
     /// A key-value node whose decisions about missing bytes are followed
@@ -45,21 +52,27 @@ pub struct KvArgs {
     /// shall agree only one may have it; the others follow it by --leader
     #[arg(long, value_name = "BLOCKS", conflicts_with = "leader")]
     pub patience: Option<u64>,
+    /// What decrypts the streams. With a key, all of them are encrypted: a transaction that the key does not
+    /// open is refused.
+    #[command(flatten)]
+    pub open: OpenArgs,
     /// What to log: error, warn, info, debug, or a filter
     #[arg(long, value_name = "FILTER", default_value = "info", env = "LODE_LOG")]
     pub log: String,
 }
 
 /// Serves until it is told to stop.
-pub fn run(args: &KvArgs, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &KvArgs, ca: Option<&Path>, output: Output) -> Outcome<ExitCode> {
     journal::start_with(&args.log, false)?;
-    let feed = NodeFeed::new(args.nodes.clone(), args.leader.clone())
-        .map_err(|error| Failure::usage(error.to_string(), "check --nodes and --leader"))?;
+    let authorities = trust::authorities(ca)?;
+    let feed = NodeFeed::new(&args.nodes, args.leader.as_deref(), &authorities)
+        .map_err(|error| Failure::usage(error.to_string(), "check --nodes, --leader and --ca"))?;
     let mut config = Config::new(args.dir.clone());
     config.listen = args.listen;
     config.from_seq = args.from_seq;
     config.chain_id = args.chain_id;
     config.rules.patience = args.patience;
+    config.rules.keys = keys::opening(&args.open)?.unwrap_or_default();
     config.rpc = RpcConfig {
         origins: args.origins.clone(),
         ..RpcConfig::default()
@@ -71,7 +84,7 @@ pub fn run(args: &KvArgs, output: Output) -> Outcome<ExitCode> {
     service::runtime()?.block_on(async {
         let handle = Kv::start(config, feed).await.map_err(|error| {
             let what = format!("the key-value node cannot start: {error}");
-            Failure::other(what, "check --dir, --listen and --streams")
+            Failure::other(what, "check --dir, --listen, --streams and the keys")
         })?;
         let url = format!("http://{}", handle.address());
         let json = json!({ "url": url, "nodes": args.nodes, "pid": std::process::id() });

@@ -4,10 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use lode_proofs::{CHUNK_LEN, SECTOR_LEN};
+use lode_wire::cipher::{CipherError, Keys};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
     feed::{Feed, FeedError, Submission},
+    sealed::{self, Opening},
     stream::Source,
 };
 
@@ -101,18 +103,63 @@ impl<T> Drop for Aborting<T> {
     }
 }
 
-/// The bytes of a submission. Keeps the chunk that it was asked for last.
+/// Why bytes cannot be read.
+pub(crate) enum Closed {
+    /// They are not here.
+    Absent(Absent),
+    /// They are, and no key opens them.
+    Sealed(CipherError),
+}
+
+/// The bytes of a submission, behind their header where they are encrypted. Keeps the chunk that it was
+/// asked for last.
 pub(crate) struct Blob<'a, F> {
     asking: &'a Asking<F>,
     of: &'a Submission,
+    opening: Opening,
+    /// As it is stored, but decrypted.
     hand: Option<(u64, Bytes)>,
 }
 
 impl<'a, F: Feed> Blob<'a, F> {
     /// `first` is its first chunk, if that was fetched already.
     pub(crate) fn new(asking: &'a Asking<F>, of: &'a Submission, first: Option<Bytes>) -> Self {
-        let hand = first.map(|first| (0, first));
-        Blob { asking, of, hand }
+        Blob {
+            asking,
+            of,
+            opening: Opening::default(),
+            hand: first.map(|first| (0, first)),
+        }
+    }
+
+    /// Reads the header, where there are keys. Before anything else is read.
+    pub(crate) fn open(&mut self, keys: &Keys) -> Result<(), Closed> {
+        if !sealed::are_given(keys) {
+            return Ok(());
+        }
+        let first = match self.of.size {
+            0 => Bytes::new(),
+            _ => self.stored(0).map_err(Closed::Absent)?,
+        };
+        self.opening = Opening::by(keys, &first).map_err(Closed::Sealed)?;
+        self.hand = Some((0, self.opening.chunk(0, first)));
+        Ok(())
+    }
+
+    /// How they are opened.
+    pub(crate) fn opening(&self) -> &Opening {
+        &self.opening
+    }
+
+    /// A chunk in hand, or as it is stored.
+    fn stored(&mut self, index: u64) -> Result<Bytes, Absent> {
+        match self.hand.take() {
+            Some((held, chunk)) if held == index => Ok(chunk),
+            _ => {
+                let asked = self.asking.sectors(self.of, index);
+                self.asking.runtime.block_on(asked)
+            }
+        }
     }
 
     /// `len` bytes from `at` on, which must be inside.
@@ -131,16 +178,18 @@ impl<F: Feed> Source for Blob<'_, F> {
     type Error = Absent;
 
     fn len(&self) -> u64 {
-        self.of.size.div_ceil(SECTOR).saturating_mul(SECTOR)
+        let stored = self.of.size.div_ceil(SECTOR).saturating_mul(SECTOR);
+        stored.saturating_sub(self.opening.header_len())
     }
 
     fn piece(&mut self, at: u64) -> Result<Bytes, Absent> {
+        let at = at.saturating_add(self.opening.header_len());
         let index = at / CHUNK;
         let chunk = match &self.hand {
             Some((held, chunk)) if *held == index => chunk.clone(),
             _ => {
-                let asked = self.asking.sectors(self.of, index);
-                let chunk = self.asking.runtime.block_on(asked)?;
+                let stored = self.stored(index)?;
+                let chunk = self.opening.chunk(index, stored);
                 self.hand = Some((index, chunk.clone()));
                 chunk
             }

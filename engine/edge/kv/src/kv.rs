@@ -10,6 +10,7 @@ use std::{
 };
 
 use jsonrpsee::server::ServerHandle;
+use lode_wire::cipher::Keys;
 use tokio::{runtime::Handle as Runtime, sync::watch, task::JoinHandle};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     feed::Feed,
     replay::{Ended, Progress, Replay, Rules},
     rpc::{self, RpcConfig, service::Service},
+    sealed,
     store::{Held, Join, Marks, Reader, Store, StoreError},
     stream::StreamId,
 };
@@ -70,6 +72,7 @@ impl Config {
                 undo_max: 1024,
                 poll: Duration::from_millis(200),
                 streams_max: STREAMS_MAX,
+                keys: Keys::default(),
             },
             rpc: RpcConfig::default(),
             answer_time: Duration::from_secs(10),
@@ -89,6 +92,9 @@ pub enum StartError {
     /// A folder holds all streams or a list of them, as it began.
     #[error("the folder holds {0}, and this cannot be changed: begin a new one")]
     OtherStreams(&'static str),
+    /// What was read with other keys, or without one, is not read again.
+    #[error("the folder was begun with other keys, or without one: begin a new one")]
+    OtherKeys,
     /// More streams than a node may hold.
     #[error("{0} streams are too many")]
     TooManyStreams(usize),
@@ -145,6 +151,7 @@ fn prepare(store: &mut Store, config: &Config) -> Result<(), StartError> {
     };
     let all = config.streams == Streams::All;
     let most = config.rules.streams_max;
+    let keys = sealed::print_of(&config.rules.keys);
     if listed.len() > most {
         return Err(StartError::TooManyStreams(listed.len()));
     }
@@ -154,6 +161,7 @@ fn prepare(store: &mut Store, config: &Config) -> Result<(), StartError> {
                 all,
                 streams: listed,
                 joining: Join::new(),
+                keys,
             };
             let from = config.from_seq;
             let marks = Marks {
@@ -164,6 +172,7 @@ fn prepare(store: &mut Store, config: &Config) -> Result<(), StartError> {
             };
             store.hold(&held, &marks, &[])?;
         }
+        Some(held) if held.keys != keys => return Err(StartError::OtherKeys),
         Some(held) if held.all && !all => return Err(StartError::OtherStreams("all streams")),
         Some(held) if !held.all && all => {
             return Err(StartError::OtherStreams("a list of streams"));

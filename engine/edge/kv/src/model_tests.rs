@@ -123,6 +123,24 @@ impl Model {
         self.results.insert(seq, text);
     }
 
+    /// Decides a transaction that nobody can read.
+    pub(crate) fn refuse(&mut self, seq: u64, sender: Account, tags: &[StreamId], why: &str) {
+        let text = match self.admits(seq, sender, tags) {
+            true => why,
+            false => "SenderNoWritePermission",
+        };
+        self.results.insert(seq, text.to_owned());
+    }
+
+    fn admits(&self, seq: u64, sender: Account, tags: &[StreamId]) -> bool {
+        tags.iter().any(|stream| {
+            self.is_new(*stream, seq)
+                || self.is_admin(sender, *stream, seq)
+                || self.is_writer(sender, *stream, seq)
+                || self.writes_some_key(sender, *stream, seq)
+        })
+    }
+
     fn decide(
         &mut self,
         seq: u64,
@@ -130,13 +148,7 @@ impl Model {
         tags: &[StreamId],
         draft: &Draft,
     ) -> Option<String> {
-        let some = tags.iter().any(|stream| {
-            self.is_new(*stream, seq)
-                || self.is_admin(sender, *stream, seq)
-                || self.is_writer(sender, *stream, seq)
-                || self.writes_some_key(sender, *stream, seq)
-        });
-        if !some {
+        if !self.admits(seq, sender, tags) {
             return Some("SenderNoWritePermission".to_owned());
         }
         let newer = |stream, key: &[u8]| {

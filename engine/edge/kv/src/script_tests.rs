@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use lode_proofs::{CHUNK_LEN, Hash32, blob_tree};
+use lode_wire::cipher::{Cipher, Header, Key, Keys, PrivateKey};
 
 use crate::{
     account::Account,
@@ -39,6 +40,40 @@ pub(crate) fn control(op: Op, stream: StreamId, key: &[u8], who: Account) -> Con
             Bytes::new()
         },
         account: op.has_account().then_some(who),
+    }
+}
+
+/// The keys of a node that opens both versions.
+pub(crate) fn keys() -> Keys {
+    Keys {
+        symmetric: Some(Key::new([3; 32])),
+        private: Some(PrivateKey::new(&[5; 32]).unwrap()),
+    }
+}
+
+/// How a transaction is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lock {
+    Plain,
+    V1,
+    V2,
+}
+
+impl Lock {
+    /// The bytes, encrypted so that those of [`keys`] open them.
+    pub(crate) fn close(self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let nonce = [0xff; 16];
+        let (header, key) = match self {
+            Lock::Plain => return bytes,
+            Lock::V1 => (Header::Symmetric { nonce }, Key::new([3; 32])),
+            Lock::V2 => {
+                let to = keys().private.unwrap().public();
+                Header::to(&to, &PrivateKey::new(&[9; 32]).unwrap(), nonce)
+            }
+        };
+        Cipher::new(key, &header).apply(0, &mut bytes);
+        bytes.splice(0..0, header.encode());
+        bytes
     }
 }
 

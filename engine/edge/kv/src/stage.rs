@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     blob::{Aborting, Absent, Asking},
     feed::{Feed, Submission},
+    sealed::Opening,
     store::{PIECE_LEN, Reader},
 };
 
@@ -24,19 +25,23 @@ pub(crate) async fn fetch<F: Feed>(
     asking: Asking<F>,
     reader: Reader,
     of: Submission,
+    opening: Opening,
     values: (u64, u64),
     mut written: u64,
 ) -> (u64, Option<Absent>) {
     let (values_at, values_len) = values;
     let mut gathered = BytesMut::new();
-    let mut at = values_at + written;
-    let end = values_at + values_len;
+    // As they are stored: behind the header.
+    let first = opening.header_len() + values_at;
+    let mut at = first + written;
+    let end = first + values_len;
     while at < end {
         let chunks = match chunks(&asking, &of, at / CHUNK, (end - 1) / CHUNK).await {
             Ok(chunks) => chunks,
             Err(absent) => return (written, Some(absent)),
         };
         for chunk in chunks {
+            let chunk = opening.chunk(at / CHUNK, chunk);
             let skip = usize::try_from(at % CHUNK).expect("less than a chunk");
             let left = usize::try_from(end - at).unwrap_or(usize::MAX);
             let part = &chunk[skip..chunk.len().min(skip.saturating_add(left))];

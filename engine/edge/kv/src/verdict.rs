@@ -4,6 +4,7 @@
 use core::fmt;
 
 use bytes::Bytes;
+use lode_wire::cipher::CipherError;
 
 use crate::{
     account::Account,
@@ -17,6 +18,8 @@ pub enum Verdict {
     Commit,
     /// Its bytes are no transaction.
     DataParseError(Malformed),
+    /// This node's keys do not open its bytes (see [`crate::Rules::keys`]).
+    Sealed(CipherError),
     /// Something that it read or writes is newer than it says.
     VersionConfliction,
     /// It touches a stream that its tags do not name, or reads one that is not held here.
@@ -53,6 +56,8 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Commit => to.write_str("Commit"),
             Verdict::DataParseError(why) => write!(to, "DataParseError: {why}"),
+            // 0G has no word for it: see `sealed`.
+            Verdict::Sealed(why) => write!(to, "DataParseError: Cannot decrypt: {}", reason(*why)),
             Verdict::VersionConfliction => to.write_str("VersionConfliction"),
             Verdict::TagsMismatch => to.write_str("TagsMismatch"),
             Verdict::SenderNoWritePermission => to.write_str("SenderNoWritePermission"),
@@ -75,6 +80,17 @@ impl fmt::Display for Verdict {
             }
             Verdict::DataUnavailable => to.write_str("DataUnavailable"),
         }
+    }
+}
+
+/// Part of results, hence not the words of errors, which may change.
+const fn reason(why: CipherError) -> &'static str {
+    match why {
+        CipherError::Short { .. } => "no encryption header",
+        CipherError::Version(_) => "not encrypted, or in an unknown way",
+        CipherError::NeedsKey => "no key of version 1",
+        CipherError::NeedsPrivateKey => "no private key",
+        CipherError::PublicKey | CipherError::PrivateKey => "no public key in the header",
     }
 }
 
@@ -117,6 +133,10 @@ mod tests {
             (
                 Verdict::DataParseError(Malformed::ListTooLong),
                 "DataParseError: Stream read/write/access_control list too long".to_owned(),
+            ),
+            (
+                Verdict::Sealed(CipherError::Version(0)),
+                "DataParseError: Cannot decrypt: not encrypted, or in an unknown way".to_owned(),
             ),
             (
                 denied(b"key"),

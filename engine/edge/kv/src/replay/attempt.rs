@@ -4,9 +4,10 @@ use tokio::sync::watch;
 
 use super::{Ended, Replay, Tried, print_of, review::end_stage};
 use crate::{
-    blob::{Absent, Asking, Blob},
+    blob::{Absent, Asking, Blob, Closed},
     feed::{Feed, FeedError, Submission},
     judge::{Case, Judged, Unjudged, judge, may_write},
+    sealed::Opening,
     stage,
     store::{Change, Decided},
     stream::{Decoder, StreamId},
@@ -51,14 +52,21 @@ impl<F: Feed> Replay<F> {
             },
         };
         let asking = self.asking.clone();
-        let mut decoder = Decoder::new(Blob::new(&asking, &one.submission, first));
+        let mut blob = Blob::new(&asking, &one.submission, first);
+        match blob.open(&self.rules.keys) {
+            Ok(()) => {}
+            Err(Closed::Absent(absent)) => return self.absent(one, absent),
+            Err(Closed::Sealed(why)) => return self.refuse(one, &Verdict::Sealed(why)),
+        }
+        let mut decoder = Decoder::new(blob);
         let held = |stream| self.reads(stream);
         let waits = |stream| self.queue.blocks(stream, seq);
         match judge(&view, case, &mut decoder, held, waits) {
             Ok(Judged::Refused(verdict)) => self.refuse(one, &verdict),
             Ok(Judged::Waits) => Ok(Tried::Blocked),
             Ok(Judged::Commits(change)) if change.values_len > stage::BATCH_LEN => {
-                self.commit_staged(one, &change)
+                let opening = decoder.into_source().opening().clone();
+                self.commit_staged(one, &change, opening)
             }
             Ok(Judged::Commits(change)) => {
                 let mut blob = decoder.into_source();
@@ -103,7 +111,12 @@ impl<F: Feed> Replay<F> {
     }
 
     /// Commits a transaction whose values are written beside it, once they are.
-    fn commit_staged(&mut self, one: &mut Waiting, change: &Change) -> Result<Tried, Ended> {
+    fn commit_staged(
+        &mut self,
+        one: &mut Waiting,
+        change: &Change,
+        opening: Opening,
+    ) -> Result<Tried, Ended> {
         let seq = one.submission.seq;
         let written = match std::mem::replace(&mut one.stage, Stage::None) {
             Stage::None => {
@@ -136,6 +149,7 @@ impl<F: Feed> Replay<F> {
             asking,
             self.store.reader(),
             one.submission.clone(),
+            opening,
             (change.values_at, change.values_len),
             written,
         );

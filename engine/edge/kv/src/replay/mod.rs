@@ -50,6 +50,7 @@ use std::{
 
 use bytes::Bytes;
 use lode_proofs::keccak::keccak256;
+use lode_wire::cipher::Keys;
 use tokio::sync::watch;
 
 use self::review::end_stage;
@@ -77,6 +78,10 @@ pub struct Rules {
     pub poll: Duration,
     /// Streams that may be held.
     pub streams_max: usize,
+    /// What opens the transactions of streams that are encrypted (0G wire, 4.7). With a key, those that
+    /// no key opens are refused, the plain ones among them; without one, all are read as they are. Nodes
+    /// that shall agree have the same.
+    pub keys: Keys,
 }
 
 /// How far the replay is.

@@ -5,7 +5,12 @@ use core::ops::Bound;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{account::Account, model::Model, store::Order};
+use crate::{
+    account::Account,
+    model::Model,
+    script::{Lock, keys},
+    store::Order,
+};
 
 /// One transaction of a random flow.
 #[derive(Clone, Debug)]
@@ -14,6 +19,8 @@ struct Step {
     tags: Vec<StreamId>,
     draft: Draft,
     there: bool,
+    /// Where the node has keys: how it is encrypted.
+    lock: Lock,
 }
 
 const KEYS: [&str; 3] = ["a", "ab", "b"];
@@ -42,9 +49,10 @@ fn step() -> impl Strategy<Value = Step> {
         extra,
         prop::bool::weighted(0.9),
         prop::bool::weighted(0.7),
+        prop::sample::select(vec![Lock::V1, Lock::V2, Lock::V1, Lock::V2, Lock::Plain]),
     )
         .prop_map(
-            |(sender, (version, reads, writes, controls), extra, fits, there)| {
+            |(sender, (version, reads, writes, controls), extra, fits, there, lock)| {
                 let draft = Draft {
                     version,
                     reads,
@@ -63,9 +71,19 @@ fn step() -> impl Strategy<Value = Step> {
                     tags,
                     draft,
                     there,
+                    lock,
                 }
             },
         )
+}
+
+/// Transactions as a node without keys meets them: none is encrypted.
+fn plain(steps: Vec<Step>) -> Vec<Step> {
+    let plain = |step| Step {
+        lock: Lock::Plain,
+        ..step
+    };
+    steps.into_iter().map(plain).collect()
 }
 
 /// Everything that can be asked is as the model says.
@@ -143,7 +161,9 @@ fn tell(world: &World, steps: &[Step], from: usize, mark: u8) {
     let mut flow = world.script.flow();
     flow.entries.truncate(from);
     for step in &steps[from..] {
-        let seq = flow.tagged(step.sender, &step.tags, &step.draft);
+        let bytes = step.lock.close(step.draft.encode().unwrap());
+        let tags = tags::of(step.tags.iter().copied());
+        let seq = flow.push(step.sender, tags, bytes);
         flow.at(seq).there = step.there;
         flow.at(seq).submission.transaction.0[0] = mark;
     }
@@ -164,6 +184,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..25),
         fuses in prop::collection::vec(0..12_u64, 0..4),
     ) {
+        let steps = plain(steps);
         let mut world = World::new(None, rules());
         tell(&world, &steps, 0, 0);
         for fuse in fuses {
@@ -181,6 +202,32 @@ proptest! {
         agree(&world.view(), &model_of(&steps), u64::try_from(steps.len()).unwrap());
     }
 
+    /// The same with keys: what they open is as the model says, what they do not changes nothing.
+    #[test]
+    fn sealed_as_the_model(
+        steps in prop::collection::vec(step(), 1..25),
+        fuse in 0..12_u64,
+    ) {
+        let mut world = World::new(None, Rules { keys: keys(), ..rules() });
+        tell(&world, &steps, 0, 0);
+        world.replay().store.fuse = fuse;
+        while let Ok(true) = world.replay().turn() {}
+        world.reopen();
+        world.settle();
+        arrive(&world);
+        world.finish();
+        let mut model = Model::default();
+        for (seq, step) in (0..).zip(&steps) {
+            if step.lock == Lock::Plain {
+                let why = "DataParseError: Cannot decrypt: not encrypted, or in an unknown way";
+                model.refuse(seq, step.sender, &step.tags, why);
+            } else {
+                model.apply(seq, step.sender, &step.tags, &step.draft);
+            }
+        }
+        agree(&world.view(), &model, u64::try_from(steps.len()).unwrap());
+    }
+
     /// The chain replaces the end of the flow, before or after it was decided, and with a kill in
     /// between: what was replaced leaves no trace.
     #[test]
@@ -190,6 +237,7 @@ proptest! {
         from in any::<prop::sample::Index>(),
         fuse in 0..20_u64,
     ) {
+        let (steps, others) = (plain(steps), plain(others));
         let mut world = World::new(None, rules());
         tell(&world, &steps, 0, 0);
         world.settle();

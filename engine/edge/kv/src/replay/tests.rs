@@ -3,6 +3,8 @@
 
 #[path = "model_tests.rs"]
 mod against_model;
+#[path = "sealed_tests.rs"]
+mod sealed;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -38,6 +40,7 @@ impl World {
             all: streams.is_none(),
             streams: streams.unwrap_or_default().iter().copied().collect(),
             joining: Join::new(),
+            keys: None,
         };
         store.hold(&held, &Marks::default(), &[]).unwrap();
         drop(store);
@@ -116,6 +119,7 @@ fn rules() -> Rules {
         undo_max: 1000,
         poll: Duration::ZERO,
         streams_max: 100,
+        keys: Keys::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{
     kv::{Config, Handle, Kv, StartError, Streams},
     register::tests::{sign, wallet},
-    script::{Script, account, control, stream, write},
+    script::{Script, account, control, keys, stream, write},
     stream::{Draft, Op, StreamId},
 };
 
@@ -495,6 +495,10 @@ async fn stop_and_start() {
     other.streams = Streams::All;
     let refused = Kv::start(other, script.clone()).await;
     assert!(matches!(refused, Err(StartError::OtherStreams(_))));
+    let mut other = config(&folder);
+    other.rules.keys = keys();
+    let refused = Kv::start(other, script.clone()).await;
+    assert!(matches!(refused, Err(StartError::OtherKeys)));
     script.flow().asked = 0;
     let handle = Kv::start(config(&folder), script.clone()).await.unwrap();
     let world = World {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use fjall::Readable as _;
+use lode_proofs::Hash32;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, View};
@@ -34,6 +35,9 @@ pub struct Held {
     pub streams: BTreeSet<StreamId>,
     /// Those whose past it still replays.
     pub joining: Join,
+    /// Fingerprint of the keys that open them; none where they are not encrypted.
+    #[serde(default)]
+    pub keys: Option<Hash32>,
 }
 
 /// Streams that are joining.
