@@ -60,11 +60,13 @@ pub struct Desk {
     pub(crate) meters: Arc<[Arc<Meter>]>,
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) settlement: Option<Asker>,
+    pub(crate) storage_rpc: Option<u16>,
 }
 
 /// What the handlers share.
 struct Room {
     settlement: Option<Asker>,
+    storage_rpc: Option<u16>,
     questions: Sender<Question>,
     meters: Arc<[Arc<Meter>]>,
     stopping: Arc<AtomicBool>,
@@ -81,6 +83,16 @@ impl Desk {
         }
     }
 
+    /// A desk of a node that serves 0G's storage RPC too, on this port: who knows one face of the node
+    /// finds the other.
+    #[must_use]
+    pub fn with_storage_rpc(self, port: u16) -> Self {
+        Desk {
+            storage_rpc: Some(port),
+            ..self
+        }
+    }
+
     /// Answers letters until the shards are gone.
     pub async fn run(self) {
         let Desk {
@@ -89,6 +101,7 @@ impl Desk {
             meters,
             stopping,
             settlement,
+            storage_rpc,
         } = self;
         let scrubbing = AtomicBool::new(false);
         let router = router(Arc::new(Room {
@@ -97,6 +110,7 @@ impl Desk {
             stopping,
             scrubbing,
             settlement,
+            storage_rpc,
         }));
         while let Ok(letter) = letters.recv().await {
             tokio::spawn(answer(router.clone(), letter));
@@ -251,6 +265,9 @@ async fn metrics_page(State(room): State<Arc<Room>>) -> Result<impl IntoResponse
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
 }
 
+/// Among the figures of a node: the port of 0G's storage RPC, if it serves that.
+pub const STORAGE_RPC: &str = "storage_rpc_port";
+
 async fn stat(State(room): State<Arc<Room>>) -> Result<impl IntoResponse, Problem> {
     let stats = room.stats().await?;
     let numbers = STORE_METRICS.iter().map(|metric| {
@@ -259,7 +276,12 @@ async fn stat(State(room): State<Arc<Room>>) -> Result<impl IntoResponse, Proble
             serde_json::Value::from((metric.read)(&stats)),
         )
     });
-    Ok(Json(numbers.collect::<serde_json::Map<_, _>>()))
+    let faces = room
+        .storage_rpc
+        .map(|port| (STORAGE_RPC.to_owned(), port.into()));
+    Ok(Json(
+        numbers.chain(faces).collect::<serde_json::Map<_, _>>(),
+    ))
 }
 
 /// The query of `/v1/scrub`.

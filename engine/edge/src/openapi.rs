@@ -199,7 +199,8 @@ described! {
     /// This description.
     #[path(get, path = "/openapi.json", tag = "node", responses((status = 200, body = String)))]
     openapi;
-    /// The store's figures as one JSON object.
+    /// The store's figures as one JSON object, and among them `storage_rpc_port`, where the node
+    /// serves 0G's storage RPC.
     #[path(get, path = "/v1/stat", tag = "node",
         responses((status = 200, body = std::collections::BTreeMap<String, u64>),
             (status = 503, body = Problem)))]

@@ -75,6 +75,7 @@ impl Edge {
             meters: meters.clone(),
             stopping: stopping.clone(),
             settlement: None,
+            storage_rpc: None,
         };
         let shared = Shared {
             limits,

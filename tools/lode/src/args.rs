@@ -6,7 +6,7 @@ use alloy_primitives::Address;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{indexer::IndexerArgs, kv::KvArgs, verbs::submit::SubmitArgs};
+use crate::{fleet::FleetArgs, indexer::IndexerArgs, kv::KvArgs, verbs::submit::SubmitArgs};
 
 /// What `--help` ends with.
 const EXIT_CODES: &str = "\
@@ -47,9 +47,10 @@ pub struct Common {
     /// Read settings from this file and no other
     #[arg(long, global = true, value_name = "FILE", env = "LODE_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Node to talk to [default: http://127.0.0.1:5700]
-    #[arg(long, global = true, value_name = "URL")]
-    pub node: Option<String>,
+    /// Node to talk to; several for `submit` and `get`, one by one or with commas between them
+    /// [default: http://127.0.0.1:5700]
+    #[arg(long, global = true, value_name = "URL", value_delimiter = ',')]
+    pub node: Vec<String>,
     /// Trust only the authorities of this file (PEM) for https:// nodes, not the public ones
     #[arg(long, global = true, value_name = "FILE")]
     pub ca: Option<String>,
@@ -386,6 +387,9 @@ pub struct GetArgs {
     /// Fetch a range without its proofs
     #[arg(long, requires = "range")]
     pub trust_node: bool,
+    /// Of a submitted blob whose chunks lie with nodes of several slices: who they are.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
 }
 
 /// Arguments of `lode ls`.
@@ -565,11 +569,20 @@ impl NodeFlags {
 }
 
 impl Common {
+    /// Nodes that were named.
+    pub fn nodes(&self) -> Vec<String> {
+        let urls = self.node.iter();
+        urls.map(|url| url.trim_end_matches('/').to_owned())
+            .collect()
+    }
+
     /// The settings among the common flags that were given.
     pub fn given(&self) -> Vec<(&'static str, &str)> {
-        [("node", &self.node), ("ca", &self.ca)]
+        // Of several, each is checked where it is used.
+        let node = self.node.first();
+        [("node", node), ("ca", self.ca.as_ref())]
             .into_iter()
-            .filter_map(|(key, value)| Some((key, value.as_deref()?)))
+            .filter_map(|(key, value)| Some((key, value?.as_str())))
             .collect()
     }
 }

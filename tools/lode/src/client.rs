@@ -4,6 +4,7 @@ use std::{io::Read, net::IpAddr, path::Path, time::Duration};
 
 use lode_edge::{
     ProblemBody,
+    desk::STORAGE_RPC,
     schema::{AnchorState, Blob, EpochState, Scrubbed, UploadState, UploadWish},
 };
 use lode_proofs::{BlobId, Hash32, ProofFile};
@@ -32,7 +33,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 const SILENCE_TIME: Duration = Duration::from_secs(60);
 
 /// One node, over as many connections as are needed at once.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     agent: Agent,
     node: String,
@@ -305,6 +306,15 @@ impl Client {
     pub fn stat(&self) -> Outcome<serde_json::Map<String, serde_json::Value>> {
         let answer = self.send(self.agent.get(self.url("/v1/stat")))?;
         self.json(answer)
+    }
+
+    /// The port of the node's storage RPC, if it serves one, said within `time`.
+    pub fn storage_rpc(&self, time: Duration) -> Outcome<Option<u16>> {
+        let request = self.agent.get(self.url("/v1/stat")).config();
+        let answer = self.send(request.timeout_global(Some(time)).build())?;
+        let figures: serde_json::Map<String, serde_json::Value> = self.json(answer)?;
+        let port = figures.get(STORAGE_RPC).and_then(|port| port.as_u64());
+        Ok(port.and_then(|port| u16::try_from(port).ok()))
     }
 
     /// The store's epoch.

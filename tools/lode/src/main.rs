@@ -4,15 +4,18 @@
 //! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
 //! `indexer` and `kv` serve 0G's clients over several nodes, `demo` and `devnet` show them together,
 //! `failure` and `output` tell how it went. `tree`, `source`, `seal` and `keys` are what is put: directories,
-//! bytes, and how these are encrypted. `settled` is the way from a chunk up to the chain, `roots`
+//! bytes, and how these are encrypted. `fleet` is several nodes that keep slices of one flow, `crown` what
+//! proves the chunks that each of them gets. `settled` is the way from a chunk up to the chain, `roots`
 //! computes roots on all cores.
 
 mod args;
 mod chain;
 mod client;
+mod crown;
 mod demo;
 mod devnet;
 mod failure;
+mod fleet;
 mod indexer;
 mod journal;
 mod keys;
@@ -39,10 +42,11 @@ use clap::{CommandFactory, Parser};
 
 use crate::{
     args::{Cli, ConfigVerb, Verb},
-    client::Client,
     failure::Outcome,
+    fleet::Nodes,
     output::Output,
     settings::{Settings, config_files},
+    verbs::origin::Origin,
 };
 
 fn main() -> ExitCode {
@@ -56,10 +60,15 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
-    let client = || {
+    let nodes = || -> Outcome<Nodes> {
         let settings = settings(cli)?;
-        Client::new(&settings.node, settings.ca.as_deref())
+        Ok(Nodes {
+            named: cli.common.nodes(),
+            usual: settings.node,
+            ca: settings.ca,
+        })
     };
+    let client = || nodes()?.one();
     match &cli.verb {
         Verb::Node(_) => node::run(&settings(cli)?, output),
         Verb::Chain(args) => chain::run(
@@ -72,11 +81,11 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         Verb::Devnet(args) => devnet::run(args, output),
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),
-        Verb::Get(args) => verbs::get::run(args, &client()?, output),
-        Verb::Ls(args) => verbs::folder::list(args, &client()?, output),
-        Verb::Cat(args) => verbs::folder::cat(args, &client()?, output),
-        Verb::Diff(args) => verbs::diff::run(args, &client()?, output),
-        Verb::Submit(args) => verbs::submit::run(args, &client()?, output),
+        Verb::Get(args) => verbs::get::run(args, &nodes()?, output),
+        Verb::Ls(args) => verbs::folder::list(args, &Origin::Node(client()?), output),
+        Verb::Cat(args) => verbs::folder::cat(args, &Origin::Node(client()?), output),
+        Verb::Diff(args) => verbs::diff::run(args, &Origin::Node(client()?), output),
+        Verb::Submit(args) => verbs::submit::run(args, &nodes()?, output),
         Verb::Stat(args) => verbs::stat::run(args, &client()?, output),
         Verb::Rm(args) => verbs::rm::run(args, &client()?, output),
         Verb::Root(args) => verbs::root::run(args, output),

@@ -66,6 +66,11 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         _ => None,
     };
     let flow = zgs.as_ref().map(|zgs| zgs.book.clone());
+    // Port 0 stands for any: which one it became is known too late.
+    let desk = match &settings.zgs {
+        Some(zgs) if zgs.listen.port() != 0 => desk.with_storage_rpc(zgs.listen.port()),
+        _ => desk,
+    };
     let (source, desk) = match &settings.chain {
         Some(ChainSettings {
             url,

@@ -47,6 +47,18 @@ pub fn of_file(file: &File, size: u64, done: &(dyn Fn(u64) + Sync)) -> io::Resul
 /// # Errors
 /// As [`of_file`].
 pub fn of_source(source: Source, done: &(dyn Fn(u64) + Sync)) -> io::Result<BlobTree> {
+    of_chunks(source, done, &mut |_| ())
+}
+
+/// The same; `each` hears the root of each chunk, in their order.
+///
+/// # Errors
+/// As [`of_file`].
+pub fn of_chunks(
+    source: Source,
+    done: &(dyn Fn(u64) + Sync),
+    each: &mut dyn FnMut(Hash32),
+) -> io::Result<BlobTree> {
     let size = source.size();
     let stripes = (size / CHUNK).div_ceil(STRIPE);
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -76,13 +88,17 @@ pub fn of_source(source: Source, done: &(dyn Fn(u64) + Sync)) -> io::Result<Blob
             });
         }
         drop(sender);
-        collect(&mut hasher, roots, done)
+        collect(&mut hasher, roots, done, each)
     })?;
     let mut rest = vec![0; usize::try_from(size % CHUNK).unwrap_or(0)];
     source.read_exact_at(&mut rest, size - size % CHUNK)?;
     hasher.update(&rest);
     done(size % CHUNK);
-    hasher.finish().map_err(io::Error::other)
+    let tree = hasher.finish().map_err(io::Error::other)?;
+    if !rest.is_empty() {
+        each(tree.last_chunk_root().expect("bytes came last, not a run"));
+    }
+    Ok(tree)
 }
 
 /// Puts stripes of chunk roots in order.
@@ -90,6 +106,7 @@ fn collect(
     hasher: &mut BlobHasher,
     roots: Receiver<(u64, io::Result<Vec<Hash32>>)>,
     done: &(dyn Fn(u64) + Sync),
+    each: &mut dyn FnMut(Hash32),
 ) -> io::Result<()> {
     let mut early = BTreeMap::new();
     let mut turn = 0;
@@ -99,6 +116,7 @@ fn collect(
             turn += 1;
             for root in stripe {
                 hasher.push_chunk_root(root).map_err(io::Error::other)?;
+                each(root);
                 done(CHUNK);
             }
         }

@@ -19,6 +19,8 @@ mod http;
 mod life;
 #[path = "journeys/seals.rs"]
 mod seals;
+#[path = "journeys/slices.rs"]
+mod slices;
 #[path = "journeys/storage.rs"]
 mod storage;
 #[path = "journeys/tls.rs"]

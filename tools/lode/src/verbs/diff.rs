@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use crate::{
     args::DiffArgs,
-    client::{Client, parse_root},
+    client::parse_root,
     failure::{Exit, Failure, Outcome},
     keys,
     output::{Output, plain},
     tree,
-    verbs::{folder, stored::Stored},
+    verbs::{folder, origin::Origin, stored::Stored},
 };
 
 /// Prints one line for each difference. Exit code 1 if there is any.
-pub fn run(args: &DiffArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &DiffArgs, origin: &Origin, output: Output) -> Outcome<ExitCode> {
     let keys = keys::opening(&args.open)?;
-    let stored = folder::load(client, &[parse_root(&args.root)?], keys.as_ref())?;
+    let stored = folder::load(origin, &[parse_root(&args.root)?], keys.as_ref())?;
     let here = tree::walk(&args.dir);
     if let Some((path, mut failure)) = here.bad.into_iter().next() {
         let own = args.dir.join(path);
@@ -30,7 +30,7 @@ pub fn run(args: &DiffArgs, client: &Client, output: Output) -> Outcome<ExitCode
         let Node::File { roots, .. } = old else {
             return Ok(false);
         };
-        let blobs = Stored::find(client, roots, keys.as_ref())?;
+        let blobs = Stored::find(origin, roots, keys.as_ref())?;
         is_copy(&blobs, &args.dir.join(path))
     })?;
     for change in &changes {

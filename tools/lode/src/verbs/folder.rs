@@ -12,25 +12,25 @@ use serde_json::{Value, json};
 
 use crate::{
     args::{CatArgs, LsArgs},
-    client::{Client, parse_root},
+    client::parse_root,
     failure::{Exit, Failure, Outcome},
     keys,
     output::{Output, plain},
     tree::join,
     units,
-    verbs::{get, stored::Stored},
+    verbs::{get, origin::Origin, stored::Stored},
 };
 
 /// Fetches a folder's blob, verified, and reads it.
-pub fn load(client: &Client, roots: &[Hash32], keys: Option<&Keys>) -> Outcome<Folder> {
-    let stored = Stored::find(client, roots, keys)?;
+pub fn load(origin: &Origin, roots: &[Hash32], keys: Option<&Keys>) -> Outcome<Folder> {
+    let stored = Stored::find(origin, roots, keys)?;
     let limit = u64::try_from(LEN_LIMIT).unwrap_or(u64::MAX);
     if stored.plain_len() > limit {
         return Err(no_folder(&stored, FolderError::Magic, keys));
     }
     let mut bytes = Vec::new();
     let mut check = stored.check()?;
-    stored.fetch(client, &mut check, |more| {
+    stored.fetch(origin, &mut check, |more| {
         bytes.extend_from_slice(more);
         Ok(())
     })?;
@@ -58,9 +58,9 @@ fn no_path(path: &str) -> Failure {
 }
 
 /// Lists entries, each with its path.
-pub fn list(args: &LsArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+pub fn list(args: &LsArgs, origin: &Origin, output: Output) -> Outcome<ExitCode> {
     let keys = keys::opening(&args.open)?;
-    let folder = load(client, &[parse_root(&args.root)?], keys.as_ref())?;
+    let folder = load(origin, &[parse_root(&args.root)?], keys.as_ref())?;
     let above = args.path.as_deref().unwrap_or_default();
     let above = above
         .split('/')
@@ -104,10 +104,10 @@ fn line(path: &str, node: &Node) -> String {
 }
 
 /// Writes one file to stdout.
-pub fn cat(args: &CatArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+pub fn cat(args: &CatArgs, origin: &Origin, output: Output) -> Outcome<ExitCode> {
     let keys = keys::opening(&args.open)?;
     get::refuse_terminal()?;
-    let folder = load(client, &[parse_root(&args.root)?], keys.as_ref())?;
+    let folder = load(origin, &[parse_root(&args.root)?], keys.as_ref())?;
     let node = folder.find(&args.path).ok_or_else(|| no_path(&args.path))?;
     let Node::File { roots, size, .. } = node else {
         let what = format!("{} is no file", plain(&args.path));
@@ -117,15 +117,15 @@ pub fn cat(args: &CatArgs, client: &Client, output: Output) -> Outcome<ExitCode>
     if *size == 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    let stored = find(client, roots, *size, keys.as_ref())?;
-    let got = get::get_stdout(client, &stored, output)?;
+    let stored = find(origin, roots, *size, keys.as_ref())?;
+    let got = get::get_stdout(origin, &stored, output)?;
     output.note(&format!("{} verified", units::size(got.bytes)));
     Ok(ExitCode::SUCCESS)
 }
 
 /// The blobs of a file, if they have as many bytes as the folder says.
-pub fn find(client: &Client, roots: &[Hash32], size: u64, keys: Option<&Keys>) -> Outcome<Stored> {
-    let stored = Stored::find(client, roots, keys)?;
+pub fn find(origin: &Origin, roots: &[Hash32], size: u64, keys: Option<&Keys>) -> Outcome<Stored> {
+    let stored = Stored::find(origin, roots, keys)?;
     if stored.plain_len() == size {
         return Ok(stored);
     }

@@ -2,12 +2,9 @@
 //! range of a blob, verified chunk by chunk. Folders are restored by `restore`.
 
 use std::{
-    io::{self, IsTerminal, Read, Write},
-    ops::Range,
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    thread,
-    time::Duration,
 };
 
 use indicatif::ProgressBar;
@@ -17,34 +14,28 @@ use serde_json::json;
 
 use crate::{
     args::GetArgs,
-    client::{Client, parse_root},
+    client::parse_root,
     failure::{Exit, Failure, Outcome},
+    fleet::Nodes,
     keys,
     output::Output,
     units,
-    verbs::{part::Part, range, restore, stored::Stored},
+    verbs::{origin::Origin, part::Part, range, restore, stored::Stored},
 };
 
-/// Connections in a row that bring no byte before we give up.
-const TRIES: u32 = 5;
-
-/// Pause after the first of them; doubled each time.
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// Bytes moved at once.
-const BUFFER_LEN: usize = 256 * 1024;
-
 /// Fetches, verifies, reports.
-pub fn run(args: &GetArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &GetArgs, nodes: &Nodes, output: Output) -> Outcome<ExitCode> {
     let roots: Vec<Hash32> = args
         .roots
         .iter()
         .map(|text| parse_root(text))
         .collect::<Outcome<_>>()?;
     let keys = keys::opening(&args.open)?;
+    let origin = Origin::find(nodes, &args.fleet, output)?;
+    let origin = &origin;
     if args.folder {
         let target = args.output.as_deref().unwrap_or(Path::new("."));
-        return restore::run(client, &roots, keys.as_ref(), target, output);
+        return restore::run(origin, &roots, keys.as_ref(), target, output);
     }
     let target = match &args.output {
         Some(path) if path != Path::new("-") => Some(path.clone()),
@@ -58,19 +49,19 @@ pub fn run(args: &GetArgs, client: &Client, output: Output) -> Outcome<ExitCode>
             let next = "ask for a range of one of them";
             return Err(Failure::usage("a range is of one blob", next));
         };
-        let (size, _) = client.head(*root)?;
-        let got = range::run(client, *root, size, text, args.trust_node, target)?;
+        let size = origin.size(*root)?;
+        let got = range::run(origin, *root, size, text, args.trust_node, target)?;
         return report(&roots, &got, output);
     }
-    let stored = Stored::find(client, &roots, keys.as_ref())?;
+    let stored = Stored::find(origin, &roots, keys.as_ref())?;
     let got = match target {
         Some(path) => {
             let bar = output.bar(&format!("{}", path.display()), Some(stored.plain_len()));
-            let got = get_file(client, &stored, path, &bar);
+            let got = get_file(origin, &stored, path, &bar);
             bar.finish_and_clear();
             got?
         }
-        None => get_stdout(client, &stored, output)?,
+        None => get_stdout(origin, &stored, output)?,
     };
     if got.is_folder {
         let next = "`lode ls` lists it, `lode get --folder -o DIR` restores it";
@@ -137,14 +128,14 @@ fn report(roots: &[Hash32], got: &Got, output: Output) -> Outcome<ExitCode> {
 /// To a file: into a part beside it, which a later run continues, then renamed. The part has plain bytes;
 /// what an earlier run fetched is encrypted again to be checked.
 pub fn get_file(
-    client: &Client,
+    origin: &Origin,
     stored: &Stored,
     path: PathBuf,
     bar: &ProgressBar,
 ) -> Outcome<Got> {
     let bytes = stored.plain_len();
     let mut part = Part::open(&path, stored.first().root, bytes)?;
-    match fill(client, stored, &mut part, bar) {
+    match fill(origin, stored, &mut part, bar) {
         Ok(filled) => {
             part.publish(&path)?;
             Ok(Got {
@@ -162,14 +153,14 @@ pub fn get_file(
     }
 }
 
-fn fill(client: &Client, stored: &Stored, part: &mut Part, bar: &ProgressBar) -> Outcome<Got> {
+fn fill(origin: &Origin, stored: &Stored, part: &mut Part, bar: &ProgressBar) -> Outcome<Got> {
     let mut check = stored.check()?;
     let resumed_at = part.reread(|bytes| {
         bar.inc(len(bytes));
         check.plain(bytes)
     })?;
     let mut head = Vec::new();
-    stored.fetch(client, &mut check, |bytes| {
+    stored.fetch(origin, &mut check, |bytes| {
         note_head(&mut head, bytes);
         bar.inc(len(bytes));
         part.write(bytes)
@@ -185,12 +176,12 @@ fn fill(client: &Client, stored: &Stored, part: &mut Part, bar: &ProgressBar) ->
 }
 
 /// To stdout: bytes go on before the last of them is known to be right, so the exit code decides.
-pub fn get_stdout(client: &Client, stored: &Stored, output: Output) -> Outcome<Got> {
+pub fn get_stdout(origin: &Origin, stored: &Stored, output: Output) -> Outcome<Got> {
     let mut check = stored.check()?;
     let mut stdout = io::stdout().lock();
     let mut head = Vec::new();
     let bar = output.bar("stdout", Some(stored.plain_len()));
-    let fetched = stored.fetch(client, &mut check, |bytes| {
+    let fetched = stored.fetch(origin, &mut check, |bytes| {
         note_head(&mut head, bytes);
         bar.inc(len(bytes));
         stdout
@@ -220,66 +211,4 @@ fn note_head(head: &mut Vec<u8>, bytes: &[u8]) {
 
 fn len(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// Bytes of a range of the blob in order, over as many connections as it takes.
-pub fn fetch(
-    client: &Client,
-    root: Hash32,
-    mut range: Range<u64>,
-    mut take: impl FnMut(&[u8]) -> Outcome<()>,
-) -> Outcome<()> {
-    let mut tries = 0;
-    let mut buffer = vec![0; BUFFER_LEN];
-    while !range.is_empty() {
-        let before = range.start;
-        match stream(client, root, &mut range, &mut buffer, &mut take) {
-            Ok(()) => {}
-            // A disk of ours that is full is not the node's fault, and what was taken in stays so.
-            Err(failure) if failure.exit == Exit::Unavailable && tries + 1 < TRIES => {
-                tries = if range.start > before { 0 } else { tries + 1 };
-                thread::sleep(PAUSE * 2u32.pow(tries));
-            }
-            Err(failure) => return Err(failure),
-        }
-    }
-    Ok(())
-}
-
-/// Bytes of one connection. What comes shortens the range.
-fn stream(
-    client: &Client,
-    root: Hash32,
-    range: &mut Range<u64>,
-    buffer: &mut [u8],
-    take: &mut impl FnMut(&[u8]) -> Outcome<()>,
-) -> Outcome<()> {
-    let header = format!("bytes={}-{}", range.start, range.end - 1);
-    let answer = client.get(root, Some(&header))?;
-    if answer.status().as_u16() != 206 {
-        let what = format!("asked for {header}, the node answered {}", answer.status());
-        return Err(Failure::other(what, "check that --node names a Lode node"));
-    }
-    let mut body = answer
-        .into_body()
-        .into_with_config()
-        .limit(u64::MAX)
-        .reader();
-    while !range.is_empty() {
-        let left = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        match body.read(&mut buffer[..left.min(BUFFER_LEN)]) {
-            Ok(0) => {
-                return Err(Failure::unreachable(
-                    client.node(),
-                    "the connection ended too early",
-                ));
-            }
-            Ok(read) => {
-                take(&buffer[..read])?;
-                range.start += u64::try_from(read).unwrap_or(u64::MAX);
-            }
-            Err(error) => return Err(Failure::unreachable(client.node(), error)),
-        }
-    }
-    Ok(())
 }

@@ -1,11 +1,14 @@
 //! A download that is not complete: a file beside its target whose name says what it will be, so
 //! that a later run finds it, and nobody takes it for the whole.
 
+mod behind;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use lode_proofs::Hash32;
@@ -15,12 +18,19 @@ use crate::{
     failure::{Failure, Outcome},
     roots::CHUNK,
 };
+use behind::Behind;
+
+/// Bytes from which on a thread of its own writes them: fewer are in the page cache sooner than that has
+/// begun, and are read again sooner from there.
+const BEHIND_FROM: u64 = 16 << 20;
 
 /// The part and its file.
 pub struct Part {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     size: u64,
+    /// What follows whole chunks that an earlier run has left.
+    behind: Option<Behind>,
 }
 
 impl Part {
@@ -44,7 +54,12 @@ impl Part {
                 "wait for it, or choose another name by -o",
             ));
         }
-        Ok(Part { path, file, size })
+        Ok(Part {
+            path,
+            file: Arc::new(file),
+            size,
+            behind: None,
+        })
     }
 
     /// Feeds the whole chunks that are here to `seen`; returns their bytes. What follows them is cut off,
@@ -66,7 +81,7 @@ impl Part {
             let most = usize::try_from(left)
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
-            self.file
+            (&*self.file)
                 .read_exact(&mut buffer[..most])
                 .map_err(|error| self.failed(&error))?;
             seen(&buffer[..most])?;
@@ -75,21 +90,30 @@ impl Part {
         self.file
             .set_len(kept)
             .map_err(|error| self.failed(&error))?;
-        self.file
+        (&*self.file)
             .seek(SeekFrom::Start(kept))
             .map_err(|error| self.failed(&error))?;
+        if self.size - kept >= BEHIND_FROM {
+            let behind = Behind::start(Arc::clone(&self.file), kept);
+            self.behind = Some(behind.map_err(|error| self.failed(&error))?);
+        }
         Ok(kept)
     }
 
     /// Appends bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.file
-            .write_all(bytes)
-            .map_err(|error| self.failed(&error))
+        let written = match &mut self.behind {
+            Some(behind) => behind.push(bytes),
+            None => (&*self.file).write_all(bytes),
+        };
+        written.map_err(|error| self.failed(&error))
     }
 
     /// The bytes are right: they survive power loss under their own name from here on.
-    pub fn publish(self, target: &Path) -> Outcome<()> {
+    pub fn publish(mut self, target: &Path) -> Outcome<()> {
+        if let Some(behind) = self.behind.take() {
+            behind.end().map_err(|error| self.failed(&error))?;
+        }
         self.file.sync_all().map_err(|error| self.failed(&error))?;
         fs::rename(&self.path, target).map_err(|error| Failure::file(target.display(), &error))?;
         let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty());
@@ -99,7 +123,8 @@ impl Part {
     }
 
     /// The bytes are wrong.
-    pub fn discard(self) {
+    pub fn discard(mut self) {
+        drop(self.behind.take());
         // Left behind, it would be found wrong again by the next run.
         let _left = fs::remove_file(&self.path).is_err();
     }
@@ -155,6 +180,34 @@ mod tests {
             1,
             "no part is left"
         );
+    }
+
+    /// The same of a blob so long that its bytes are written behind.
+    #[test]
+    fn continues_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("blob");
+        let bytes = noise(4, 40_000_000);
+        let mut from = 0;
+        for upto in [20_000_000, 38_000_000, 40_000_000] {
+            let mut part = Part::open(&target, Hash32([7; 32]), 40_000_000).unwrap();
+            let mut seen = Vec::new();
+            let kept = part.reread(|bytes| {
+                seen.extend_from_slice(bytes);
+                Ok(())
+            });
+            let kept = usize::try_from(kept.unwrap()).unwrap();
+            assert_eq!(kept, from / 262_144 * 262_144);
+            assert!(seen == bytes[..kept]);
+            for piece in bytes[kept..upto].chunks(100_000) {
+                part.write(piece).unwrap();
+            }
+            from = upto;
+            if upto == bytes.len() {
+                part.publish(&target).unwrap();
+            }
+        }
+        assert!(fs::read(&target).unwrap() == bytes);
     }
 
     /// A part that is longer than the blob is worth nothing.

@@ -9,19 +9,17 @@ use std::{
 };
 
 use lode_edge::range::parse_range;
-use lode_proofs::{Hash32, ProofFile};
+use lode_proofs::Hash32;
 
 use crate::{
-    client::Client,
     failure::{Failure, Outcome},
-    roots::CHUNK,
     units,
-    verbs::get::{Got, fetch},
+    verbs::{get::Got, origin::Origin},
 };
 
 /// Fetches the range that `text` names of a blob of `size` bytes.
 pub fn run(
-    client: &Client,
+    origin: &Origin,
     root: Hash32,
     size: u64,
     text: &str,
@@ -41,13 +39,9 @@ pub fn run(
     let failed = |error: io::Error| Failure::file(&name, &error);
     let bytes = range.end - range.start;
     if trust_node {
-        fetch(client, root, range, |bytes| {
-            sink.write_all(bytes).map_err(failed)
-        })?;
+        origin.fetch(root, range, |bytes| sink.write_all(bytes).map_err(failed))?;
     } else {
-        proven(client, root, range, |bytes| {
-            sink.write_all(bytes).map_err(failed)
-        })?;
+        origin.proven(root, range, |bytes| sink.write_all(bytes).map_err(failed))?;
     }
     sink.flush().map_err(failed)?;
     Ok(Got {
@@ -75,27 +69,4 @@ fn parse(text: &str, size: u64) -> Outcome<Range<u64>> {
             Err(Failure::usage(what, "ask for bytes within the blob"))
         }
     }
-}
-
-/// Chunk by chunk, each with its proof.
-fn proven(
-    client: &Client,
-    root: Hash32,
-    range: Range<u64>,
-    mut take: impl FnMut(&[u8]) -> Outcome<()>,
-) -> Outcome<()> {
-    for chunk in range.start / CHUNK..range.end.div_ceil(CHUNK) {
-        let bytes = client.prove(root, chunk, true)?;
-        let refused = |error: lode_proofs::DecodeError| {
-            Failure::not_verified(error.to_string(), "do not trust this node")
-        };
-        let file = ProofFile::decode(&bytes).map_err(refused)?;
-        let data = file.chunk().map_or(&[][..], |chunk| chunk.data);
-        let cut = |at: u64| {
-            let within = usize::try_from(at.saturating_sub(chunk * CHUNK));
-            within.unwrap_or(usize::MAX).min(data.len())
-        };
-        take(&data[cut(range.start)..cut(range.end)])?;
-    }
-    Ok(())
 }

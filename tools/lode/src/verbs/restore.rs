@@ -26,11 +26,10 @@ use lode_wire::{Folder, cipher::Keys, folder::Node};
 use serde_json::json;
 
 use crate::{
-    client::Client,
     failure::{Failure, Outcome},
     output::{Output, batch_exit, plain},
     units,
-    verbs::{folder, get::get_file, part::no_follow},
+    verbs::{folder, get::get_file, origin::Origin, part::no_follow},
 };
 
 /// Files on their way at once.
@@ -38,7 +37,7 @@ const FILES_AT_ONCE: usize = 4;
 
 /// Restores a folder below `target`.
 pub fn run(
-    client: &Client,
+    origin: &Origin,
     roots: &[Hash32],
     keys: Option<&Keys>,
     target: &Path,
@@ -48,12 +47,12 @@ pub fn run(
         let next = "its files may have several; the folder has one";
         return Err(Failure::usage("a folder has one root", next));
     };
-    let folder = folder::load(client, roots, keys)?;
+    let folder = folder::load(origin, roots, keys)?;
     fs::create_dir_all(target).map_err(|error| Failure::file(target.display(), &error))?;
     let mut done = Done::default();
     make_directories(&folder, target, &mut done);
     let work = Work {
-        client,
+        origin,
         keys,
         target,
         files: files(&folder, &done),
@@ -178,7 +177,7 @@ fn files<'a>(folder: &'a Folder, done: &Done) -> Vec<Wanted<'a>> {
 
 /// Files to be restored, and with what.
 struct Work<'a> {
-    client: &'a Client,
+    origin: &'a Origin,
     keys: Option<&'a Keys>,
     target: &'a Path,
     files: Vec<Wanted<'a>>,
@@ -222,7 +221,7 @@ impl Work<'_> {
         if wanted.size == 0 {
             return make_empty(&path, found);
         }
-        let stored = folder::find(self.client, wanted.roots, wanted.size, self.keys)?;
+        let stored = folder::find(self.origin, wanted.roots, wanted.size, self.keys)?;
         if found == Some(wanted.size) {
             let unreadable = |error: io::Error| Failure::file("cannot be read", &error);
             let file = open(&path).map_err(unreadable)?;
@@ -231,7 +230,7 @@ impl Work<'_> {
                 return Ok(true);
             }
         }
-        get_file(self.client, &stored, path, bar)?;
+        get_file(self.origin, &stored, path, bar)?;
         Ok(false)
     }
 }

@@ -13,12 +13,11 @@ use lode_proofs::{BlobTree, Hash32};
 use lode_wire::cipher::{HEADER_V2_LEN, Keys};
 
 use crate::{
-    client::Client,
     failure::{Failure, Outcome},
     roots::{self, StreamRoot},
     seal::Seal,
     source::Source,
-    verbs::get::fetch,
+    verbs::origin::Origin,
 };
 
 /// A blob and its size, as the node says.
@@ -40,17 +39,17 @@ pub struct Stored {
 impl Stored {
     /// Asks the node for the sizes of all blobs and, if there are keys, for the header. Both are what the
     /// node says; the roots tell in the end.
-    pub fn find(client: &Client, roots: &[Hash32], keys: Option<&Keys>) -> Outcome<Stored> {
-        let piece = |root: &Hash32| match client.head(*root)? {
-            (0, _) => Err(short("no bytes")),
-            (size, _) => Ok(Piece { root: *root, size }),
+    pub fn find(origin: &Origin, roots: &[Hash32], keys: Option<&Keys>) -> Outcome<Stored> {
+        let piece = |root: &Hash32| match origin.size(*root)? {
+            0 => Err(short("no bytes")),
+            size => Ok(Piece { root: *root, size }),
         };
         let pieces: Vec<Piece> = roots.iter().map(piece).collect::<Outcome<_>>()?;
         let sum = |sum: u64, piece: &Piece| sum.checked_add(piece.size);
         let size = pieces.iter().try_fold(0, sum);
         let size = size.ok_or_else(|| short("more bytes than there can be"))?;
         let seal = match (keys, pieces.first()) {
-            (Some(keys), Some(first)) => Some(Seal::open(&peek(client, *first)?, keys)?),
+            (Some(keys), Some(first)) => Some(Seal::open(&peek(origin, *first)?, keys)?),
             _ => None,
         };
         if seal.as_ref().is_some_and(|seal| seal.header_len() > size) {
@@ -94,15 +93,13 @@ impl Stored {
     /// are right is known when [`Check::end`] says so.
     pub fn fetch(
         &self,
-        client: &Client,
+        origin: &Origin,
         check: &mut Check,
         mut take: impl FnMut(&[u8]) -> Outcome<()>,
     ) -> Outcome<()> {
         while let Some(piece) = self.pieces.get(check.piece) {
             let range = check.seen..piece.size;
-            fetch(client, piece.root, range, |bytes| {
-                check.open(bytes, &mut take)
-            })?;
+            origin.fetch(piece.root, range, |bytes| check.open(bytes, &mut take))?;
         }
         Ok(())
     }
@@ -129,10 +126,10 @@ impl Stored {
 }
 
 /// The first bytes of what is stored, as many as a header may have.
-fn peek(client: &Client, piece: Piece) -> Outcome<Vec<u8>> {
+fn peek(origin: &Origin, piece: Piece) -> Outcome<Vec<u8>> {
     let most = u64::try_from(HEADER_V2_LEN).unwrap_or(u64::MAX);
     let mut head = Vec::new();
-    fetch(client, piece.root, 0..piece.size.min(most), |bytes| {
+    origin.fetch(piece.root, 0..piece.size.min(most), |bytes| {
         head.extend_from_slice(bytes);
         Ok(())
     })?;

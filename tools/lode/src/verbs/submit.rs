@@ -1,17 +1,19 @@
 //! `lode submit`: files into the flow, as 0G's clients do it, each paid for once.
 //!
 //! ```text
-//!   file ─► root ─► does the node know it? ─► transaction: its hash is told at once ─► in a block
-//!                         │ then nothing is paid                                          ▼
-//!                         └───────────────────────────────────────────► bytes ─► complete
+//!   file ─► root ─► does a node know it? ─► transaction: its hash is told at once ─► in a block
+//!                        │ then nothing is paid                                          ▼
+//!                        └────────────────────────────► chunks to the nodes that keep them ─► complete
 //! ```
 //! Whatever is cut, the same command goes on: transactions are on this disk before anybody sees them,
-//! and the node says from which byte on an upload goes on.
+//! and the nodes say what they lack. Nothing is paid before it is known that nodes keep every slice.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,27 +28,32 @@ use lode_chain_link::{
     store::Store,
     submit::{SubmitError, Submitter},
 };
-use lode_indexer::client::{Client as Zgs, Settings};
 use lode_proofs::BlobTree;
-use lode_wire::Slice;
+use lode_wire::{NetworkIdentity, Transaction};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
-    client::Client,
+    crown::Crown,
     failure::{Failure, Outcome},
+    fleet::{Fleet, FleetArgs, Nodes},
     keys,
     output::{Output, batch_exit, plain},
-    roots, service,
+    service,
     source::Source,
     units,
-    verbs::{store::size_of, upload::Upload},
+    verbs::{
+        spread::{self, Load},
+        store::size_of,
+    },
 };
 
 /// How often chain and node are asked.
 const ASK_EVERY: Duration = Duration::from_millis(100);
-/// Time without news from the chain, and from a node that has all bytes, before we give up.
+/// Time without news from the chain, and until a node knows what is on it, before we give up.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Time in which a node tells what it knows.
+const TELL_TIME: Duration = Duration::from_secs(10);
 /// Blocks after which a transaction is offered more.
 const PATIENCE_BLOCKS: u64 = 20;
 /// Wei for a unit of gas, at most: 1000 gwei.
@@ -60,9 +67,12 @@ pub struct SubmitArgs {
     /// Files of at least one byte
     #[arg(required = true, value_name = "FILE")]
     pub paths: Vec<PathBuf>,
-    /// Where the node (--node), which must keep the whole flow, serves 0G's storage RPC
-    #[arg(long, value_name = "URL")]
-    pub zgs: String,
+    /// Who stores them, together every slice of the flow.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Nodes that each chunk goes to
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
+    pub replicas: u64,
     /// The chain's RPC
     #[arg(long, value_name = "URL")]
     pub chain: String,
@@ -83,9 +93,9 @@ pub struct SubmitArgs {
 }
 
 /// Submits all files; one that fails does not stop the others.
-pub fn run(args: &SubmitArgs, client: &Client, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &SubmitArgs, nodes: &Nodes, output: Output) -> Outcome<ExitCode> {
     let runtime = service::runtime()?;
-    let mut desk = runtime.block_on(Desk::open(args, client, output))?;
+    let mut desk = runtime.block_on(Desk::open(args, nodes, output))?;
     let (mut done, mut failures) = (Vec::new(), Vec::new());
     for path in &args.paths {
         let name = path.display().to_string();
@@ -121,17 +131,15 @@ pub fn run(args: &SubmitArgs, client: &Client, output: Output) -> Outcome<ExitCo
 }
 
 /// What a submission needs.
-struct Desk<'a> {
-    client: &'a Client,
-    zgs: Zgs,
+struct Desk {
+    fleet: Fleet,
+    replicas: u64,
     submitter: Submitter<Http>,
     output: Output,
 }
 
-impl<'a> Desk<'a> {
-    async fn open(args: &SubmitArgs, client: &'a Client, output: Output) -> Outcome<Desk<'a>> {
-        let zgs = Zgs::new(&args.zgs, Settings::default())
-            .map_err(|error| Failure::usage(error.to_string(), "correct --zgs"))?;
+impl Desk {
+    async fn open(args: &SubmitArgs, nodes: &Nodes, output: Output) -> Outcome<Desk> {
         let node = Rpc::http(&args.chain).map_err(|error| {
             Failure::usage(format!("{}: {error}", args.chain), "correct --chain")
         })?;
@@ -139,34 +147,19 @@ impl<'a> Desk<'a> {
             .chain_id()
             .await
             .map_err(|error| Failure::unreachable(&args.chain, error))?;
-        let status = zgs
-            .status()
-            .await
-            .map_err(|error| Failure::unreachable(&args.zgs, error))?;
-        let network = status.network_identity;
-        if (network.chain_id, network.flow_address.parse().ok()) != (chain_id, Some(args.flow)) {
+        let fleet = Fleet::find(nodes, &args.fleet, output).await?;
+        let is_ours = |network: &NetworkIdentity| {
+            (network.chain_id, network.flow_address.parse().ok()) == (chain_id, Some(args.flow))
+        };
+        let fleet = fleet.of_network(is_ours).map_err(|(url, network)| {
             let what = format!(
-                "{} follows the flow at {} of chain {}, not the one at {} of chain {chain_id}",
-                args.zgs, network.flow_address, network.chain_id, args.flow
+                "{url} follows the flow at {} of chain {}, not the one at {} of chain {chain_id}",
+                network.flow_address, network.chain_id, args.flow
             );
-            return Err(Failure::usage(what, "name chain and node of one network"));
-        }
-        let slice = zgs
-            .slice()
-            .await
-            .map_err(|error| Failure::unreachable(&args.zgs, error))?;
-        if slice != Slice::WHOLE {
-            let what = format!(
-                "{} keeps slice {} of {}: the other nodes would wait for their chunks",
-                args.zgs,
-                slice.id(),
-                slice.count()
-            );
-            return Err(Failure::usage(
-                what,
-                "name a node that keeps the whole flow",
-            ));
-        }
+            Failure::usage(what, "name chain and nodes of one network")
+        })?;
+        // Where nobody keeps a slice, nothing is paid.
+        fleet.cover(args.replicas, &BTreeSet::new())?;
         let key = keys::paying("--private-key", &args.private_key)?;
         let signer = PrivateKeySigner::from_bytes(&B256::from(key))
             .map_err(|error| Failure::usage(error.to_string(), "correct --private-key"))?;
@@ -186,51 +179,98 @@ impl<'a> Desk<'a> {
         let fee_max = U256::from(args.fee_max) * U256::from(ETHER);
         let submitter = Submitter::open(node, store, signer, args.flow, limits, fee_max).await;
         Ok(Desk {
-            client,
-            zgs,
+            fleet,
+            replicas: args.replicas,
             submitter: submitter.map_err(|error| not_submitted(&error))?,
             output,
         })
     }
 
-    /// One file, from its root to the node's word that it has all of it.
+    /// One file, from its root to the nodes' word that they have all of it.
     async fn file(&mut self, path: &Path) -> Outcome<Value> {
         let name = path.display().to_string();
         let failed = |error| Failure::file("cannot be read", &error);
         let file = File::open(path).map_err(failed)?;
         let size = size_of(&file)?;
-        let source = Source::whole(&file, size);
         let bar = self.output.bar(&format!("root {name}"), Some(size));
-        let tree = roots::of_source(source, &|bytes| bar.inc(bytes)).map_err(failed)?;
+        let hashed = tokio::task::block_in_place(|| {
+            Crown::of_source(Source::whole(&file, size), &|bytes| bar.inc(bytes))
+        });
+        let (tree, crown) = hashed.map_err(failed)?;
         bar.finish_and_clear();
         let mut entry = json!({
             "path": name, "root": tree.root(), "size": size, "tx": null, "existed": true,
         });
-        if self.known(&tree).await?.is_none() {
-            entry["tx"] = json!(self.pay(&tree).await?);
-            entry["existed"] = json!(false);
-        }
+        let tx = match self.known(&tree).await? {
+            Some(tx) => tx,
+            None => {
+                entry["tx"] = json!(self.pay(&tree).await?);
+                entry["existed"] = json!(false);
+                self.until_known(&tree).await?
+            }
+        };
+        entry["seq"] = json!(tx.seq);
         let bar = self.output.bar(&name, Some(size));
-        let upload = Upload::new(self.client, source, tree.root());
-        let watched = self.output.is_watched();
-        let uploaded =
-            tokio::task::block_in_place(|| upload.run(watched, &|bytes| bar.set_position(bytes)))?;
+        let load = Arc::new(Load { file, crown, tx });
+        let spread = spread::run(&self.fleet, &load, self.replicas, self.output, &bar).await;
         bar.finish_and_clear();
-        entry["sent"] = json!(uploaded.sent);
-        entry["seq"] = json!(self.complete(&tree).await?);
+        let spread = spread?;
+        entry["sent"] = json!(spread.sent);
+        entry["nodes"] = json!(spread.holders);
+        entry["lost"] = json!(spread.lost);
         Ok(entry)
     }
 
-    /// Number of the blob's submission, and whether the node has all of it; none if it knows none.
-    async fn known(&self, tree: &BlobTree) -> Outcome<Option<(u64, bool)>> {
-        let size = tree.shape().size();
-        let found = self
-            .zgs
-            .blob(tree.root(), false)
-            .await
-            .map_err(|error| Failure::unreachable(self.zgs.url(), error))?;
-        let found = found.filter(|found| found.tx.size == size);
-        Ok(found.map(|found| (found.tx.seq, found.finalized)))
+    /// The blob's submission, if a node knows one: the one that most likely needs nothing more.
+    async fn known(&self, tree: &BlobTree) -> Outcome<Option<Transaction>> {
+        let (root, size) = (tree.root(), tree.shape().size());
+        let mut asking = JoinSet::new();
+        for member in self.fleet.members() {
+            let member = member.clone();
+            asking.spawn(async move {
+                let quick = member.zgs.within(TELL_TIME);
+                (quick.blob(root, true).await, member)
+            });
+        }
+        let (mut found, mut answers, mut silent) = (Vec::new(), 0, None);
+        for (answer, member) in asking.join_all().await {
+            match answer {
+                Ok(info) => {
+                    answers += 1;
+                    found.extend(info);
+                }
+                Err(error) => silent = Some(Failure::unreachable(member.url(), error)),
+            }
+        }
+        found.retain(|info| {
+            info.tx.size == size && info.tx.data_merkle_root == root && !info.pruned
+        });
+        let best = found
+            .into_iter()
+            .min_by_key(|info| (!info.finalized, info.tx.seq));
+        match (best, silent) {
+            // One that was lost meanwhile knows no more of the chain than the others.
+            (None, Some(failure)) if answers == 0 => Err(failure),
+            (best, _) => Ok(best.map(|info| info.tx)),
+        }
+    }
+
+    /// Waits until a node knows the submission.
+    async fn until_known(&self, tree: &BlobTree) -> Outcome<Transaction> {
+        let began = Instant::now();
+        loop {
+            match self.known(tree).await {
+                Ok(Some(tx)) => return Ok(tx),
+                Ok(None) | Err(_) if began.elapsed() < PATIENCE => sleep(ASK_EVERY).await,
+                Ok(None) => {
+                    let what = "no node says that it has the blob's submission";
+                    let next =
+                        "see whether they follow the chain (zgs_getStatus), then run it again";
+                    return Err(Failure::late(what, next));
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
     /// Submits the blob; returns when that is in a final block. Its hash is told before.
@@ -272,22 +312,6 @@ impl<'a> Desk<'a> {
             Err(_) => "the state folder cannot be written: see to its disk, then run it again",
         };
         Failure::other(what, next)
-    }
-
-    /// Waits until the node has the submission and all bytes.
-    async fn complete(&self, tree: &BlobTree) -> Outcome<u64> {
-        let began = Instant::now();
-        loop {
-            if let Some((seq, true)) = self.known(tree).await? {
-                return Ok(seq);
-            }
-            if began.elapsed() > PATIENCE {
-                let what = "the node does not say that it has the blob's submission";
-                let next = "see whether it follows the chain (zgs_getStatus), then run it again";
-                return Err(Failure::late(what, next));
-            }
-            sleep(ASK_EVERY).await;
-        }
     }
 }
 

@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// The first of the accounts that everybody knows.
-const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+pub const KEY: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 
 /// Asks a node's storage RPC.
-fn ask(url: &str, method: &str, params: Value) -> Value {
+pub fn ask(url: &str, method: &str, params: Value) -> Value {
     let request = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
     let mut answer = ureq::post(url).send_json(&request).unwrap();
     let answer: Value = answer.body_mut().read_json().unwrap();
@@ -207,7 +207,7 @@ fn nothing_waits_for_the_chain() {
 }
 
 /// Waits until somebody listens.
-fn wait_for(address: &str) {
+pub fn wait_for(address: &str) {
     let until = Instant::now() + Duration::from_secs(60);
     while std::net::TcpStream::connect(address).is_err() {
         assert!(Instant::now() < until, "nobody listens on {address}");
