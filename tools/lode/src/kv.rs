@@ -1,6 +1,11 @@
 //! `lode kv`: key-value streams, replayed from the flow of storage nodes.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use lode_kv::{Config, Kv, NodeFeed, RpcConfig, StreamId, Streams};
@@ -12,7 +17,7 @@ use crate::{
     failure::{Failure, Outcome},
     journal, keys,
     output::Output,
-    service,
+    service, trust,
 };
 
 /// Arguments of `lode kv`.
@@ -21,7 +26,8 @@ pub struct KvArgs {
     /// Folder of the streams; made if it does not exist
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
-    /// Storage nodes: where they serve 0G's storage RPC. The next one is asked when one fails
+    /// Storage nodes: where they serve 0G's storage RPC, by http:// or https:// (see --ca). The next one
+    /// is asked when one fails
     #[arg(long, value_name = "URL", value_delimiter = ',', required = true)]
     pub nodes: Vec<String>,
     /// A key-value node whose decisions about missing bytes are followed
@@ -56,10 +62,11 @@ pub struct KvArgs {
 }
 
 /// Serves until it is told to stop.
-pub fn run(args: &KvArgs, output: Output) -> Outcome<ExitCode> {
+pub fn run(args: &KvArgs, ca: Option<&Path>, output: Output) -> Outcome<ExitCode> {
     journal::start_with(&args.log, false)?;
-    let feed = NodeFeed::new(args.nodes.clone(), args.leader.clone())
-        .map_err(|error| Failure::usage(error.to_string(), "check --nodes and --leader"))?;
+    let authorities = trust::authorities(ca)?;
+    let feed = NodeFeed::new(&args.nodes, args.leader.as_deref(), &authorities)
+        .map_err(|error| Failure::usage(error.to_string(), "check --nodes, --leader and --ca"))?;
     let mut config = Config::new(args.dir.clone());
     config.listen = args.listen;
     config.from_seq = args.from_seq;

@@ -68,7 +68,7 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
             output,
         ),
         Verb::Indexer(args) => indexer::run(args, output),
-        Verb::Kv(args) => kv::run(args, output),
+        Verb::Kv(args) => kv::run(args, settings(cli)?.ca.as_deref(), output),
         Verb::Devnet(args) => devnet::run(args, output),
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),

@@ -6,21 +6,34 @@
 
 use std::{fs, path::Path};
 
-use rustls::{CertificateError, Error as TlsError};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use lode_kv::Authorities;
+use rustls::{CertificateError, Error as TlsError, pki_types::CertificateDer};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::failure::{Failure, Outcome};
 
 /// The authorities of the file, or the public ones.
 pub fn tls(ca: Option<&Path>) -> Outcome<TlsConfig> {
     let roots = match ca {
-        Some(path) => authorities(path)?,
+        Some(path) => RootCerts::from(certificates(path)?),
         None => RootCerts::WebPki,
     };
     Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
-fn authorities(path: &Path) -> Outcome<RootCerts> {
+/// The same for a key-value node, which asks others.
+pub fn authorities(ca: Option<&Path>) -> Outcome<Authorities> {
+    let Some(path) = ca else {
+        return Ok(Authorities::Public);
+    };
+    let all = certificates(path)?;
+    let all = all
+        .iter()
+        .map(|one| CertificateDer::from(one.der().to_vec()));
+    Ok(Authorities::Only(all.collect()))
+}
+
+fn certificates(path: &Path) -> Outcome<Vec<Certificate<'static>>> {
     let pem = fs::read(path).map_err(|error| Failure::file(path.display(), &error))?;
     let bad = |why: &str| {
         let what = format!("{}: {why}", path.display());
@@ -37,7 +50,7 @@ fn authorities(path: &Path) -> Outcome<RootCerts> {
     }
     match certificates.is_empty() {
         true => Err(bad("there is no certificate in it")),
-        false => Ok(RootCerts::from(certificates)),
+        false => Ok(certificates),
     }
 }
 
@@ -92,16 +105,17 @@ mod tests {
         let path = dir.path().join("ca.pem");
         let one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         fs::write(&path, format!("words\n{one}more words\n{one}")).unwrap();
-        match authorities(&path).unwrap() {
-            RootCerts::Specific(all) => assert_eq!(all.len(), 2),
-            other => panic!("{other:?}"),
+        assert_eq!(certificates(&path).unwrap().len(), 2);
+        match authorities(Some(&path)).unwrap() {
+            Authorities::Only(all) => assert_eq!(all.len(), 2),
+            Authorities::Public => panic!("others than those of the file"),
         }
         for bad in ["", "words", "-----BEGIN CERTIFICATE-----\nAA"] {
             fs::write(&path, bad).unwrap();
-            let failure = authorities(&path).unwrap_err();
+            let failure = certificates(&path).unwrap_err();
             assert!(failure.what.contains("ca.pem"), "{failure}");
             assert!(failure.next.contains("--ca"), "{failure}");
         }
-        assert!(authorities(&dir.path().join("missing")).is_err());
+        assert!(authorities(Some(&dir.path().join("missing"))).is_err());
     }
 }

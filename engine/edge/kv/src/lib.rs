@@ -12,7 +12,7 @@
 //!
 //! In reading order:
 //! - [`account`], [`stream`]: the format of transactions
-//! - [`feed`], [`node_feed`]: where submissions and bytes come from
+//! - [`feed`], [`node_feed`]: where submissions and bytes come from; [`dial`]: connections, behind TLS or not
 //! - [`verdict`], [`judge`]: what a transaction does, or why it does nothing
 //! - [`store`]: values and permissions, with all their versions
 //! - [`replay`]: which transaction is decided when; agreement, waiting, undoing
@@ -27,6 +27,7 @@ mod hex;
 pub mod account;
 pub mod stream;
 
+pub mod dial;
 pub mod feed;
 pub mod node_feed;
 
@@ -54,6 +55,7 @@ mod model;
 mod script;
 
 pub use account::Account;
+pub use dial::Authorities;
 pub use feed::{Feed, FeedError, Submission};
 pub use kv::{Config, Handle, Kv, StartError, Streams};
 pub use node_feed::NodeFeed;

@@ -12,8 +12,6 @@
 //!
 //! Bounded: an answer by [`ANSWER_LEN_MAX`], the time for it by whoever asks.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use lode_proofs::{BlobId, ChunkHasher, ChunkProof, Hash32};
 use lode_wire::Segment;
@@ -22,21 +20,19 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     account::Account,
+    dial::{Authorities, Dialer, Target, Undelivered},
     feed::{Feed, FeedError, Submission},
     hex,
 };
 
-/// Bytes of an answer: a page of submissions with long tags, or a chunk with its proof.
-pub const ANSWER_LEN_MAX: usize = 16 << 20;
-/// Time until a connection is there.
-const CONNECT: Duration = Duration::from_secs(5);
+pub use crate::dial::ANSWER_LEN_MAX;
 
 /// A feed over nodes.
 #[derive(Clone, Debug)]
 pub struct NodeFeed {
-    client: reqwest::Client,
-    nodes: Vec<String>,
-    leader: Option<String>,
+    dialer: Dialer,
+    nodes: Vec<Target>,
+    leader: Option<Target>,
 }
 
 /// A feed that cannot be made.
@@ -45,48 +41,52 @@ pub enum NodeFeedError {
     /// Nobody to ask.
     #[error("name at least one node")]
     NoNode,
-    /// The machine gives no client.
-    #[error("cannot make a client: {0}")]
-    Client(#[from] reqwest::Error),
+    /// Not the URL of a node; its number, since it may hold a password. The leader's is 0.
+    #[error("URL {0} is none that begins with http:// or https:// and names a host")]
+    Url(usize),
+    /// What shall vouch for nodes is no authority.
+    #[error("an authority is no certificate: {0}")]
+    Authority(#[from] rustls::Error),
 }
 
 impl NodeFeed {
-    /// Over these nodes; `leader` is the URL of a key-value node to agree with.
+    /// Over these nodes; `leader` is the URL of a key-value node to agree with. Those with `https://` are
+    /// spoken to if one of the authorities vouches for them.
     ///
     /// # Errors
     /// [`NodeFeedError`].
-    pub fn new(nodes: Vec<String>, leader: Option<String>) -> Result<Self, NodeFeedError> {
+    pub fn new(
+        nodes: &[String],
+        leader: Option<&str>,
+        authorities: &Authorities,
+    ) -> Result<Self, NodeFeedError> {
         if nodes.is_empty() {
             return Err(NodeFeedError::NoNode);
         }
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT)
-            .build()?;
+        let read =
+            |(number, url): (usize, &str)| Target::read(url).ok_or(NodeFeedError::Url(number));
+        let nodes = (1..).zip(nodes.iter().map(String::as_str)).map(read);
         Ok(NodeFeed {
-            client,
-            nodes,
-            leader,
+            dialer: Dialer::new(authorities)?,
+            nodes: nodes.collect::<Result<_, _>>()?,
+            leader: leader.map(|url| read((0, url))).transpose()?,
         })
     }
 
     async fn call<T: DeserializeOwned>(
         &self,
-        url: &str,
+        node: &Target,
         method: &str,
         params: Value,
     ) -> Result<T, FeedError> {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let answer = self.client.post(url).json(&body).send().await;
-        let mut answer = answer.map_err(unreachable)?;
-        let mut bytes = Vec::new();
-        while let Some(part) = answer.chunk().await.map_err(unreachable)? {
-            if bytes.len() + part.len() > ANSWER_LEN_MAX {
-                return Err(FeedError::Senseless(format!("{method}: an endless answer")));
-            }
-            bytes.extend_from_slice(&part);
-        }
+        let body = serde_json::to_vec(&body).expect("values are JSON");
+        let answer = self.dialer.post(node, body).await;
+        let (status, bytes) = answer.map_err(|undelivered| match undelivered {
+            Undelivered::Failed(why) => FeedError::Unreachable(why),
+            Undelivered::Endless => FeedError::Senseless(format!("{method}: an endless answer")),
+        })?;
         let senseless = |error: serde_json::Error| {
-            let status = answer.status();
             FeedError::Senseless(format!("{method}: {error}, status {status}"))
         };
         let answer: Answer<'_> = serde_json::from_slice(&bytes).map_err(senseless)?;
@@ -114,7 +114,7 @@ impl NodeFeed {
 
     async fn chunk_of(
         &self,
-        node: &str,
+        node: &Target,
         of: &Submission,
         index: u64,
     ) -> Result<Option<Bytes>, FeedError> {
@@ -172,11 +172,6 @@ impl Feed for NodeFeed {
 
 /// Letters of a refusal that are passed on.
 const WORDS_MAX: usize = 200;
-
-fn unreachable(error: reqwest::Error) -> FeedError {
-    // Where it was is in the log of who asked; a URL may hold a password.
-    FeedError::Unreachable(error.without_url().to_string())
-}
 
 #[derive(Deserialize)]
 struct Answer<'a> {

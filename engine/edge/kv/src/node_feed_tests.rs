@@ -1,5 +1,8 @@
 //! The feed against a node that is played here, as honest or not as the test wants.
 
+#[path = "tls_tests.rs"]
+mod tls;
+
 use std::sync::{Arc, Mutex};
 
 use jsonrpsee::{
@@ -87,8 +90,8 @@ fn told(of: &Submission) -> Value {
 }
 
 fn feed(urls: &[&String]) -> NodeFeed {
-    let urls = urls.iter().map(|url| (*url).clone()).collect();
-    NodeFeed::new(urls, None).unwrap()
+    let urls: Vec<String> = urls.iter().map(|url| (*url).clone()).collect();
+    NodeFeed::new(&urls, None, &Authorities::Public).unwrap()
 }
 
 /// Submissions and bytes come as the node has them.
@@ -208,9 +211,14 @@ async fn senseless() {
         assert!(matches!(answer, Err(FeedError::Senseless(_))), "{answer:?}");
     }
     assert!(matches!(
-        NodeFeed::new(Vec::new(), None),
+        NodeFeed::new(&[], None, &Authorities::Public),
         Err(NodeFeedError::NoNode)
     ));
+    let urls = ["http://a".to_owned(), "node:5678".to_owned()];
+    let refused = NodeFeed::new(&urls, None, &Authorities::Public);
+    assert!(matches!(refused, Err(NodeFeedError::Url(2))));
+    let refused = NodeFeed::new(&urls[..1], Some("/"), &Authorities::Public);
+    assert!(matches!(refused, Err(NodeFeedError::Url(0))));
 }
 
 /// With a leader nothing is passed on that he has not decided, and what he has given up is marked.
@@ -226,7 +234,7 @@ async fn led() {
         Ok(json!({"decided": 6, "seqs": [4]}))
     })
     .await;
-    let feed = NodeFeed::new(vec![url], Some(leader)).unwrap();
+    let feed = NodeFeed::new(&[url], Some(&leader), &Authorities::Public).unwrap();
     let page = feed.submissions(3, 10).await.unwrap();
     let page: Vec<_> = page.iter().map(|one| (one.seq, one.given_up)).collect();
     assert_eq!(page, [(3, false), (4, true), (5, false)]);
