@@ -54,11 +54,6 @@ def write(job):
             )
         )
     options = {"finalityRequired": True, "taskSize": 10, "expectedReplica": 1, "account": account}
-    encryption = job.get("encryption", {})
-    if "key" in encryption:
-        options["encryption"] = {"type": "aes256", "key": decoded(encryption["key"])}
-    if "to" in encryption:
-        options["encryption"] = {"type": "ecies", "recipient_pub_key": decoded(encryption["to"])}
     done, error = batcher.exec(options)
     if error is not None:
         raise error
