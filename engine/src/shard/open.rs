@@ -136,7 +136,7 @@ impl<W: World> Shard<W> {
             counters: Rc::new(Counters::default()),
             count: Count::default(),
             stopping: Cell::new(false),
-            doubts: RefCell::new(BTreeSet::new()),
+            doubts: RefCell::default(),
             unsettled: RefCell::new(BTreeSet::new()),
             mend: crate::mend::State::new(),
             world,
