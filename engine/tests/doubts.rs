@@ -11,7 +11,10 @@ use lode_engine::{
     mesh::Mesh,
     store::{Options, Resumed, Store, Terms},
 };
-use lode_world::sim::{Chance, Crash, Faults, Sim, SimWorld};
+use lode_world::{
+    World,
+    sim::{Chance, Crash, Faults, Sim, SimWorld},
+};
 
 const CHUNK: usize = 256 * 1024;
 /// No term.
@@ -52,10 +55,6 @@ impl Known {
         u64::try_from(self.bytes.len()).unwrap()
     }
 
-    fn failed(&mut self, error: &Error) {
-        assert!(matches!(error, Error::WriteFailed { .. }), "{error}");
-    }
-
     /// Begins the upload and leaves it.
     async fn begin(&mut self, store: &Store<SimWorld>) {
         match store.resume(self.root, self.size(), EVER).await {
@@ -69,7 +68,7 @@ impl Known {
             }
             Err(error) => {
                 assert_ne!(self.upload, Some(true), "nothing had to be written");
-                self.failed(&error);
+                failed(&error);
                 self.upload = None;
             }
         }
@@ -84,7 +83,7 @@ impl Known {
                 self.blob = Some(true);
             }
             Err(error) => {
-                self.failed(&error);
+                failed(&error);
                 self.upload = None;
                 self.blob = self.blob.filter(|there| *there);
             }
@@ -112,7 +111,7 @@ impl Known {
         match sent {
             Ok(_) => self.blob = Some(true),
             Err(error) => {
-                self.failed(&error);
+                failed(&error);
                 self.blob = self.blob.filter(|there| *there);
             }
         }
@@ -127,7 +126,7 @@ impl Known {
                 self.blob = Some(false);
             }
             Err(error) => {
-                self.failed(&error);
+                failed(&error);
                 self.upload = self.upload.filter(|_| self.blob.is_some());
                 self.blob = None;
             }
@@ -141,7 +140,7 @@ impl Known {
                 self.upload = Some(false);
             }
             Err(error) => {
-                self.failed(&error);
+                failed(&error);
                 self.upload = None;
             }
         }
@@ -160,24 +159,32 @@ impl Known {
     }
 }
 
-/// Opens the lanes that records may go to: a new one would be refused for another reason.
-async fn warm(store: &Store<SimWorld>) {
+/// The second write of a step may find no lane any more.
+fn failed(error: &Error) {
+    let disk = matches!(error, Error::WriteFailed { .. } | Error::Io { .. });
+    assert!(disk, "{error}");
+}
+
+/// Opens the lanes that records may go to: a new one would be refused for another reason. `turn` is
+/// another one each time, for what is there is not put again.
+async fn warm(store: &Store<SimWorld>, turn: u64) {
     for fill in 0..8 {
-        let filler = Bytes::from(vec![fill; 500]);
-        store.put(filler, EVER).await.unwrap();
+        let filler = [turn.to_le_bytes(), u64::to_le_bytes(fill)].concat();
+        store.put(Bytes::from(filler), EVER).await.unwrap();
     }
 }
 
 /// One thing after the other, on a disk half of whose syncs fail.
 async fn life(sim: &Sim, world: SimWorld, blobs: &mut [Known], dice: &mut impl FnMut(u8) -> u8) {
+    let start = u64::try_from(world.now().as_micros()).unwrap();
     let store = open(world).await;
     for known in blobs.iter_mut() {
         known.check(&store).await;
     }
-    for _ in 0..12 {
+    for step in 0..12 {
         let at = usize::from(dice(3));
         let known = &mut blobs[at];
-        warm(&store).await;
+        warm(&store, start + step).await;
         let fails = dice(2) == 0;
         sim.set_faults(Faults {
             sync_error: if fails { Chance::ALWAYS } else { Chance::NEVER },
@@ -197,11 +204,11 @@ async fn life(sim: &Sim, world: SimWorld, blobs: &mut [Known], dice: &mut impl F
     }
 }
 
-/// For two hundred seeds: of blobs and uploads whose records fail now and then, a start finds what was
+/// For sixty seeds: of blobs and uploads whose records fail now and then, a start finds what was
 /// acknowledged, and nothing that was told to be gone.
 #[test]
 fn nothing_comes_back_that_was_gone() {
-    for seed in 0..200 {
+    for seed in 0..60 {
         let mut stream = blake3::Hasher::new()
             .update(&u64::to_le_bytes(seed))
             .finalize_xof();
@@ -239,7 +246,7 @@ fn an_upload_in_doubt_is_ended_for_good() {
                 if !begins {
                     known.begin(&store).await;
                 }
-                warm(&store).await;
+                warm(&store, 0).await;
                 let sync_error = Chance::ALWAYS;
                 sim.set_faults(Faults {
                     sync_error,
