@@ -31,7 +31,8 @@ pub struct Submission {
     pub nodes: Vec<SubmissionNode>,
     /// The name that the caller gave, which nobody checks.
     pub submitter: [u8; 20],
-    /// Who called.
+    /// Who sent it, by whom all authority is judged: who called the flow, where it logs that, or else
+    /// who signed the transaction.
     pub sender: [u8; 20],
     /// What the client attached.
     pub tags: Tags,

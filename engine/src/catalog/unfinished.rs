@@ -27,8 +27,8 @@ pub struct Unfinished {
     /// Durable groups by index: place and group root.
     pub groups: BTreeMap<u64, (Place, Root)>,
     /// The write of its manifest failed, and the next start may find it all the same: then its
-    /// parts have to be there. Its expiry, 0 for none.
-    pub doubt: Option<u32>,
+    /// parts have to be there. Its root and its expiry, 0 for none.
+    pub doubt: Option<(Root, u32)>,
 }
 
 /// What stands for the root of a group that is not whole.

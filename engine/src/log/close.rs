@@ -4,6 +4,7 @@ use lode_world::File;
 
 use super::{
     read::PAGE_U64,
+    replay::read_long,
     segment::{Segment, State},
     supply::write_pages,
 };
@@ -57,4 +58,21 @@ pub async fn close<F: File>(
     segment.file_len.set(kept);
     segment.state.set(State::Closed);
     Ok(())
+}
+
+/// Writes a footer that was found once more, and syncs it.
+///
+/// The sync that should have made it durable may have failed before the process ended, and dropped it
+/// although reads still see it (man fsync, NOTES). Without it the frames would be walked after the next
+/// loss of power, and with them came true what the footer leaves out.
+pub async fn again<F: File>(segment: &Segment<F>, pointer: &Pointer) -> std::io::Result<()> {
+    let file = &segment.file;
+    let len = usize::try_from(pointer.pages).expect("64-bit") * PAGE;
+    let footer = read_long(file, u64::from(pointer.first) * PAGE_U64, len).await?;
+    write_pages(file, pointer.first, &footer).await?;
+    let last = segment.file_len.get() / PAGE_U64 - 1;
+    let last = u32::try_from(last).expect("page numbers have 24 bits");
+    let page = file.read(u64::from(last) * PAGE_U64, PAGE).await?;
+    write_pages(file, last, page.as_ref()).await?;
+    file.sync().await
 }

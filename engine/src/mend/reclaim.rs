@@ -320,6 +320,7 @@ pub(crate) async fn set_epoch<W: World>(shard: &Rc<Shard<W>>, epoch: u32) -> Res
         let mut catalog = shard.catalog.borrow_mut();
         catalog.drop_expired(epoch);
         catalog.drop_expired_uploads(epoch, |blob| sessions.contains_key(&blob));
+        shard.doubts.borrow_mut().drop_expired(epoch);
     }
     run(shard).await
 }

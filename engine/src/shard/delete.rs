@@ -8,47 +8,75 @@ use std::rc::Rc;
 use bytes::Bytes;
 use lode_world::World;
 
-use super::{Draft, Shard};
-use crate::{Error, Result, Root, catalog::Declared, format::record::Kind, space::Need};
+use super::{Draft, Shard, doubts};
+use crate::{
+    Error, Result, Root, catalog::Declared, format::record::Kind, index::Found, space::Need,
+};
 
 impl<W: World> Shard<W> {
-    /// Deletes a blob durably; false if it is not here.
+    /// Deletes a blob durably; false if it is not here, and no start can bring it back. An upload of
+    /// it whose manifest could not be written goes with it.
     pub(crate) async fn delete(self: Rc<Self>, root: Root) -> Result<bool> {
         let _held = self.roots.lock(root).await;
-        let (expiry, blob, there) = {
-            let catalog = self.catalog.borrow();
-            let index = catalog.index();
-            let Some(found) = index.get(&root) else {
-                return Ok(false);
-            };
-            let blob = match found {
-                crate::index::Found::Long { long, .. } => long.blob,
-                crate::index::Found::Single { .. } => 0,
-            };
-            (found.expiry(), blob, !self.expired(found.expiry()))
+        let Some((blob, expiry)) = self.deletable(&root) else {
+            return Ok(false);
         };
-        let draft = tombstone(Kind::Delete, root, blob, expiry);
+        let unbound = self.unbound(&root);
+        if !unbound.is_empty() {
+            // Whoever writes to one of them must not lose it from under his hands.
+            let _writer = self.writer(root).await?;
+            for blob in &unbound {
+                self.abandon_held(*blob).await?;
+            }
+        }
+        let draft = tombstone(Kind::Delete, root, blob, self.longest(&root, expiry));
         match self.append(draft, Need::Mend).await {
             Ok(durable) => durable.apply(),
             Err(error) => {
-                if matches!(error, Error::WriteFailed { .. }) {
-                    self.doubts.borrow_mut().insert(root);
-                }
+                self.doubt_blob(&error, root, expiry);
                 return Err(error);
             }
         }
+        // Those that declared nothing are forgotten by any start now.
+        for blob in unbound {
+            self.catalog.borrow_mut().forget(blob);
+        }
         self.mend.bytes_died();
-        Ok(there)
+        Ok(!self.expired(expiry))
     }
 
-    /// Forgets an upload durably; false if it is not here.
+    /// Blob number and term of what a delete of this root has to outlast, if there is anything.
+    fn deletable(&self, root: &Root) -> Option<(u64, u32)> {
+        let catalog = self.catalog.borrow();
+        match catalog.index().get(root) {
+            Some(Found::Long { long, expiry }) => Some((long.blob, expiry)),
+            Some(found @ Found::Single { .. }) => Some((0, found.expiry())),
+            None => self.doubts.borrow().blob(root).map(|expiry| (0, expiry)),
+        }
+    }
+
+    /// Uploads whose manifests with this root may be found by the next start.
+    fn unbound(&self, root: &Root) -> Vec<u64> {
+        if self.doubts.borrow().blob(root).is_none() {
+            return Vec::new();
+        }
+        let catalog = self.catalog.borrow();
+        let uploads = catalog.uploads.iter();
+        uploads
+            .filter(|(_, upload)| upload.doubt.is_some_and(|(of, _)| of == *root))
+            .map(|(blob, _)| *blob)
+            .collect()
+    }
+
+    /// Forgets an upload durably; false if it is not here, and no start can bring it back.
     pub(crate) async fn abandon(self: Rc<Self>, root: Root) -> Result<bool> {
         let _writer = self.writers.lock(root).await;
         let blob = self.catalog.borrow().declared.get(&root).copied();
-        match blob {
-            Some(blob) => self.abandon_blob(blob).await,
-            None => Ok(false),
-        }
+        let ended = match blob {
+            Some(blob) => self.abandon_blob(blob).await?,
+            None => false,
+        };
+        Ok(ended || self.settle_upload(root).await?)
     }
 
     /// Forgets the declared upload of a blob number. Its root is held meanwhile, so that
@@ -68,17 +96,20 @@ impl<W: World> Shard<W> {
 
     /// Forgets the declared upload of a blob number; the caller holds its root.
     pub(crate) async fn abandon_held(self: &Rc<Self>, blob: u64) -> Result<bool> {
-        let Some(Declared { expiry, .. }) = self.declared(blob) else {
+        let Some(Declared { root, expiry, .. }) = self.declared(blob) else {
             return Ok(false);
         };
+        let expiry = self.longest_declared(blob, expiry);
         let draft = tombstone(Kind::Abandon, Root::from([0; 32]), blob, expiry);
         match self.append(draft, Need::Mend).await {
             Ok(durable) => durable.apply(),
             Err(error) => {
-                // The next start may find the tombstone: nothing may be added to this upload.
+                // The next start may find the tombstone: nothing may be added to this upload. And it
+                // may find none: the upload is not gone before another one is durable.
                 if matches!(error, Error::WriteFailed { .. }) {
                     self.catalog.borrow_mut().forget(blob);
                 }
+                self.doubt_upload(&error, root, doubts::Upload { blob, expiry });
                 return Err(error);
             }
         }
@@ -92,8 +123,13 @@ impl<W: World> Shard<W> {
             return;
         };
         let blob = self.catalog.borrow().declared.get(&root).copied();
-        if let Some(blob) = blob {
-            self.drop_upload(blob).await;
+        match blob {
+            Some(blob) => self.drop_upload(blob).await,
+            None => {
+                if let Err(error) = self.settle_upload(root).await {
+                    tracing::warn!(shard = self.id, %root, %error, "an upload of a stored blob may come back");
+                }
+            }
         }
     }
 
@@ -117,7 +153,8 @@ impl<W: World> Shard<W> {
     }
 }
 
-fn tombstone(kind: Kind, root: Root, blob: u64, expiry: u32) -> Draft {
+/// The record that something is gone.
+pub(super) fn tombstone(kind: Kind, root: Root, blob: u64, expiry: u32) -> Draft {
     Draft {
         kind,
         flags: 0,

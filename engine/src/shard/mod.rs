@@ -8,10 +8,12 @@
 //! | the same in any order, each chunk with its proof | [`scatter`] |
 //! | out, verified, and proven | [`get`] |
 //! | away | [`delete`] |
+//! | neither here nor away: a write failed | [`doubts`] |
 //! | start and stop | [`open`] |
 //! | kept in order meanwhile | [`crate::mend`] |
 
 pub mod delete;
+pub mod doubts;
 pub mod get;
 pub mod open;
 pub mod put;
@@ -86,8 +88,7 @@ pub struct Shard<W: World> {
     pub(crate) counters: Rc<Counters>,
     pub(crate) count: Count,
     pub(crate) stopping: Cell<bool>,
-    /// Blobs of which a delete failed: what the next start makes of it is not known.
-    pub(crate) doubts: RefCell<BTreeSet<Root>>,
+    pub(crate) doubts: RefCell<doubts::Doubts>,
     /// Sequence numbers that were given to records which are not durable yet.
     unsettled: RefCell<BTreeSet<u64>>,
     pub(crate) mend: crate::mend::State,
@@ -190,12 +191,13 @@ impl<W: World> Durable<W> {
         } = self;
         let shard = &unsettled.shard;
         shard.catalog.borrow_mut().apply(&header, place);
-        if matches!(
+        let settles = matches!(
             header.kind,
             record::Kind::Single | record::Kind::Manifest | record::Kind::Delete
-        ) {
-            // Whatever was in doubt is older than this record.
-            shard.doubts.borrow_mut().remove(&header.root);
+        );
+        // Whatever was in doubt is older than this record; but a copy says what was said before.
+        if settles && !header.moved() {
+            shard.doubts.borrow_mut().blob_settled(&header.root);
         }
         add(&shard.count.records, 1);
         add(&shard.count.record_bytes, u64::from(header.len));

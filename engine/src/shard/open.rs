@@ -136,7 +136,7 @@ impl<W: World> Shard<W> {
             counters: Rc::new(Counters::default()),
             count: Count::default(),
             stopping: Cell::new(false),
-            doubts: RefCell::new(BTreeSet::new()),
+            doubts: RefCell::default(),
             unsettled: RefCell::new(BTreeSet::new()),
             mend: crate::mend::State::new(),
             world,
@@ -321,11 +321,16 @@ impl<W: World> Shard<W> {
         Ok(())
     }
 
-    /// Reads the records of a source whose turn has come.
+    /// Reads the records of a source whose turn has come. What rests on its footer from now on rests
+    /// on the disk.
     async fn load(&self, source: &mut Source<W::File>) -> Result<()> {
-        match replay::footer(&self.world, &source.segment).await {
-            Some(footer) => {
+        let pointer = replay::pointer(&source.segment).await;
+        match pointer.zip(replay::footer(&self.world, &source.segment).await) {
+            Some((pointer, footer)) => {
                 let segment = &source.segment;
+                close::again(segment, &pointer)
+                    .await
+                    .map_err(Error::io(&segment.path))?;
                 footer.entries.iter().for_each(|entry| segment.note(entry));
                 source.entries = Some(footer.entries.into());
             }

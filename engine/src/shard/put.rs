@@ -40,7 +40,13 @@ impl<W: World> Shard<W> {
             check: None,
             payload,
         };
-        self.append(draft, Need::Blob).await?.apply();
+        match self.append(draft, Need::Blob).await {
+            Ok(durable) => durable.apply(),
+            Err(error) => {
+                self.doubt_blob(&error, root, expiry);
+                return Err(error);
+            }
+        }
         Ok(Stored {
             root,
             size,
@@ -77,7 +83,7 @@ impl<W: World> Shard<W> {
     /// Whether the blob is here for at least as long as asked.
     pub(crate) fn holds(&self, root: &Root, expiry: u32) -> bool {
         // A delete of it failed, and the next start may find that it was done: it is put again.
-        if self.doubts.borrow().contains(root) {
+        if self.doubts.borrow().blob(root).is_some() {
             return false;
         }
         let catalog = self.catalog.borrow();
@@ -89,13 +95,15 @@ impl<W: World> Shard<W> {
         !self.expired(found.expiry()) && term(found.expiry()) >= term(expiry)
     }
 
-    /// The longer of two terms: the one asked for, and that of a blob whose delete failed. A
-    /// tombstone lasts as long as the blob, and has to outlast every record of it.
+    /// The longest of the terms: the one asked for, that of a blob whose delete failed, and those of
+    /// its records whose writes failed. A tombstone lasts as long as the blob, and has to outlast
+    /// every record of it.
     pub(crate) fn longest(&self, root: &Root, expiry: u32) -> u32 {
         let catalog = self.catalog.borrow();
         let index = catalog.index();
-        let found = index.get(root);
-        found.map_or(expiry, |found| store::longest(found.expiry(), expiry))
+        let found = index.get(root).map(|found| found.expiry());
+        let doubt = self.doubts.borrow().blob(root);
+        found.into_iter().chain(doubt).fold(expiry, store::longest)
     }
 
     /// The blob, if it is here for at least as long as asked.

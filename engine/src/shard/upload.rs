@@ -11,7 +11,7 @@ use bytes::Bytes;
 use lode_proofs::fold_roots;
 use lode_world::World;
 
-use super::{Draft, Shard};
+use super::{Draft, Shard, doubts};
 use crate::{
     Error, Result, Root,
     format::{
@@ -140,12 +140,15 @@ impl<W: World> Shard<W> {
         }
     }
 
+    /// Declares an upload that is not known; the caller is the root's only writer.
     pub(super) async fn declare(
         self: &Rc<Self>,
         root: Root,
         size: u64,
         expiry: u32,
     ) -> Result<u64> {
+        // Else an earlier one, which may come back, would outlive whoever ends this one.
+        self.settle_upload(root).await?;
         let blob = self.next_blob();
         let draft = Draft {
             kind: Kind::Open,
@@ -157,7 +160,13 @@ impl<W: World> Shard<W> {
             check: None,
             payload: Bytes::new(),
         };
-        self.append(draft, Need::Blob).await?.apply();
+        match self.append(draft, Need::Blob).await {
+            Ok(durable) => durable.apply(),
+            Err(error) => {
+                self.doubt_upload(&error, root, doubts::Upload { blob, expiry });
+                return Err(error);
+            }
+        }
         Ok(blob)
     }
 
@@ -312,10 +321,11 @@ impl<W: World> Shard<W> {
         match self.append(draft, Need::Blob).await {
             Ok(durable) => durable.apply(),
             Err(error) => {
+                self.doubt_blob(&error, root, expiry);
                 if let Error::WriteFailed { .. } = error
                     && let Some(upload) = self.catalog.borrow_mut().uploads.get_mut(&blob)
                 {
-                    upload.doubt = Some(expiry);
+                    upload.doubt = Some((root, expiry));
                 }
                 return Err(error);
             }
@@ -332,11 +342,13 @@ impl<W: World> Shard<W> {
     /// could not be written. What began it would outlast a manifest of a shorter term, and look
     /// like an upload again; and a tombstone, which lasts as long as the blob, has to outlast every
     /// record of it.
-    fn longest_declared(&self, blob: u64, expiry: u32) -> u32 {
+    pub(super) fn longest_declared(&self, blob: u64, expiry: u32) -> u32 {
         let catalog = self.catalog.borrow();
         let upload = catalog.uploads.get(&blob);
         let declared = upload.and_then(|upload| upload.declared);
-        let doubt = upload.and_then(|upload| upload.doubt);
+        let doubt = upload
+            .and_then(|upload| upload.doubt)
+            .map(|(_, expiry)| expiry);
         let terms = declared.map(|declared| declared.expiry).into_iter();
         terms.chain(doubt).fold(expiry, longest)
     }

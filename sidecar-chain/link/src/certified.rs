@@ -2,11 +2,13 @@
 
 use std::future::Future;
 
+use alloy_consensus::TxEnvelope;
 use alloy_eips::BlockId;
 use alloy_network::{Ethereum, TransactionBuilder};
 use alloy_primitives::{Address, B256, Bytes, U256};
 use alloy_provider::Provider;
-use alloy_rpc_types_eth::{EIP1186AccountProofResponse, TransactionRequest};
+use alloy_rpc_client::BatchRequest;
+use alloy_rpc_types_eth::{EIP1186AccountProofResponse, Transaction, TransactionRequest};
 use serde::{Deserialize, Serialize};
 
 use crate::node::{Node, NodeError, Rpc, failed};
@@ -40,6 +42,13 @@ pub trait Contracts: Node {
         call: Bytes,
     ) -> impl Future<Output = Result<Bytes, NodeError>> + Send;
 
+    /// Transactions by their hashes, in their order, as the node says that they are: nothing of them
+    /// is checked. None where it has none. Asked in one message.
+    fn transactions(
+        &self,
+        hashes: &[B256],
+    ) -> impl Future<Output = Result<Vec<Option<TxEnvelope>>, NodeError>> + Send;
+
     /// A slot in the newest block that has a certificate and is not below block `from`; none if
     /// there is no such block yet.
     fn certified(
@@ -69,6 +78,24 @@ impl<P: Provider<Ethereum>> Contracts for Rpc<P> {
             .with_input(call);
         let answer = self.0.call(request).await;
         answer.map_err(failed("what a contract says"))
+    }
+
+    async fn transactions(&self, hashes: &[B256]) -> Result<Vec<Option<TxEnvelope>>, NodeError> {
+        let question = "for transactions";
+        let mut batch = BatchRequest::new(self.0.client());
+        let mut answers = Vec::with_capacity(hashes.len());
+        for hash in hashes {
+            let method = "eth_getTransactionByHash";
+            let answer = batch.add_call::<_, Option<Transaction>>(method, &(hash,));
+            answers.push(answer.map_err(failed(question))?);
+        }
+        batch.send().await.map_err(failed(question))?;
+        let mut found = Vec::with_capacity(hashes.len());
+        for answer in answers {
+            let answer = answer.await.map_err(failed(question))?;
+            found.push(answer.map(|answer| answer.inner.into_inner()));
+        }
+        Ok(found)
     }
 
     async fn certified(

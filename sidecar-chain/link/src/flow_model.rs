@@ -1,7 +1,10 @@
 //! A chain in memory with a flow: blocks with submissions, for tests of what follows it.
 
+use alloy_consensus::{SignableTransaction, TxEnvelope, TxLegacy};
+use alloy_network::TxSignerSync;
 use alloy_primitives::{Address, Bytes, LogData, U256, keccak256};
 use alloy_rpc_types_eth::Log;
+use alloy_signer_local::PrivateKeySigner;
 use alloy_sol_types::SolEvent;
 use lode_proofs::{Hash32, SubmissionNode};
 
@@ -19,6 +22,8 @@ pub(crate) struct Chain {
     pub model: Model,
     /// What each block has.
     pub blocks: Vec<Vec<Submission>>,
+    /// The flow does not log who called it.
+    pub unsaid: bool,
     /// Numbers of blobs.
     blobs: u64,
 }
@@ -30,6 +35,7 @@ impl Chain {
         let mut chain = Chain {
             model,
             blocks: Vec::new(),
+            unsaid: false,
             blobs,
         };
         chain.mine(0);
@@ -53,7 +59,9 @@ impl Chain {
         for of in &list {
             self.log(Address::ZERO, of.transaction, submit_of(of));
             self.log(FLOW, of.transaction, submit_of(of));
-            self.log(FLOW, of.transaction, by_of(of));
+            if !self.unsaid {
+                self.log(FLOW, of.transaction, by_of(of));
+            }
             let other = keccak256(b"NewEpoch");
             let noise = LogData::new_unchecked(vec![other], Bytes::new());
             self.log(FLOW, of.transaction, noise);
@@ -82,6 +90,7 @@ impl Chain {
             let within = start / 1024 == (start + sectors - 1) / 1024;
             start.is_multiple_of(1 << heights[0]) && (start.is_multiple_of(1024) || within)
         };
+        let (sender, transaction) = self.send();
         let (last, rest) = nodes.split_last().expect("a test has one");
         let fold = |right: Hash32, left: &SubmissionNode| {
             Hash32(keccak256([left.root.0, right.0].concat()).0)
@@ -92,12 +101,30 @@ impl Chain {
             size: 256 * sectors,
             start: (length..).find(fits).expect("a test has one"),
             submitter: [9; 20],
-            sender: [8; 20],
+            sender,
             tags: self.blobs.to_be_bytes().to_vec(),
             block: number(self.blocks.len()),
-            transaction: keccak256(self.blobs.to_be_bytes()).0,
+            transaction,
             nodes,
         }
+    }
+
+    /// Somebody signs a transaction, which the node has; who, and its hash.
+    fn send(&self) -> ([u8; 20], [u8; 32]) {
+        let key = keccak256([self.blobs % 3, 1].map(u64::to_be_bytes).concat());
+        let key = PrivateKeySigner::from_bytes(&key).expect("a key");
+        let mut made = TxLegacy {
+            chain_id: Some(31_337),
+            nonce: self.blobs,
+            gas_limit: 600_000,
+            to: FLOW.into(),
+            ..TxLegacy::default()
+        };
+        let signature = key.sign_transaction_sync(&mut made).expect("a key signs");
+        let made = TxEnvelope::Legacy(made.into_signed(signature));
+        let hash = *made.tx_hash();
+        self.model.0.borrow_mut().sent.insert(hash, made);
+        (key.address().into_array(), hash.0)
     }
 
     /// Adds a log to the last block.

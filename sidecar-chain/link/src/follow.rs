@@ -10,6 +10,9 @@
 //! be. That is what [`Follow::root_after`] is for: the contract's own root, to be compared with the
 //! book's.
 //!
+//! Who sent a submission is asked for where the flow does not log it, once for each transaction
+//! ([`Senders`]). Whether it does is seen at its first submission, and kept with the cursor.
+//!
 //! Between step and commit nothing counts, and a reorg may come while nobody reads. So a book is taken
 //! back to [`Follow::stands`] when it starts, before the first step, and after a commit that failed.
 //!
@@ -25,8 +28,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     abi::Flow::getFlowRootByTxSeqCall,
     certified::Contracts,
-    logs::{LogsError, Read, Reader, Submission},
+    logs::{LogsError, Read, Reader, Senders, Submission},
     node::{BlockRef, NodeError},
+    signers::{Signers, SignersError},
     store::{Pairs, Store, StoreError},
     watch::{self, Cursor, Watch, WatchError},
 };
@@ -54,6 +58,15 @@ pub enum FollowError {
         /// What is wrong.
         why: alloy_sol_types::Error,
     },
+}
+
+impl From<SignersError> for FollowError {
+    fn from(error: SignersError) -> Self {
+        match error {
+            SignersError::Node(error) => FollowError::Node(error),
+            SignersError::Logs(error) => FollowError::Logs(error),
+        }
+    }
 }
 
 /// What happened since the last step.
@@ -95,6 +108,10 @@ struct Tally {
     next: u64,
     /// Sectors of the flow.
     length: u64,
+    /// Where senders are learned, since the flow's first submission. It goes with that when the chain
+    /// goes back.
+    #[serde(default)]
+    senders: Option<Senders>,
 }
 
 /// Follows a flow.
@@ -105,6 +122,7 @@ pub struct Follow<N> {
     key: String,
     /// One for each end that the cursor remembers.
     tallies: Vec<Tally>,
+    signers: Signers,
 }
 
 impl<N: Contracts + Clone> Follow<N> {
@@ -133,6 +151,7 @@ impl<N: Contracts + Clone> Follow<N> {
             watch,
             key,
             tallies,
+            signers: Signers::default(),
         })
     }
 
@@ -150,7 +169,7 @@ impl<N: Contracts + Clone> Follow<N> {
     pub async fn step(&self) -> Result<Step, FollowError> {
         match self.watch.step().await? {
             watch::Step::Idle => Ok(Step::Idle),
-            watch::Step::Logs { logs, cursor } => self.read(&logs, cursor),
+            watch::Step::Logs { logs, cursor } => self.read(&logs, cursor).await,
             watch::Step::Back { cursor, .. } => self.back(cursor).await,
         }
     }
@@ -185,29 +204,40 @@ impl<N: Contracts + Clone> Follow<N> {
         Ok((!root.is_zero()).then_some(Hash32(root.0)))
     }
 
-    /// Reads the logs of a step.
-    fn read(&self, logs: &[Log], cursor: Cursor) -> Result<Step, FollowError> {
+    /// Reads the logs of a step. Nothing is asked about what does not add up.
+    async fn read(&self, logs: &[Log], cursor: Cursor) -> Result<Step, FollowError> {
         let upto = cursor.ends().last().copied();
         let upto = upto.expect("a step that has read blocks ends with one");
-        let start = (0, FlowShape::NEW.length());
-        let (next, length) = self
+        let start = (0, FlowShape::NEW.length(), None);
+        let (next, length, senders) = self
             .tallies
             .last()
-            .map_or(start, |tally| (tally.next, tally.length));
+            .map_or(start, |tally| (tally.next, tally.length, tally.senders));
         let shape = FlowShape::new(length).map_err(|_| StoreError::Missing {
             key: self.key.clone(),
         })?;
         let blocks = self.watch.cursor().next()..=upto.number;
-        let mut reader = Reader::new(next, shape, blocks);
-        for log in logs.iter().filter(|log| log.address() == self.flow) {
+        let logs = || logs.iter().filter(|log| log.address() == self.flow);
+        let senders = senders.or_else(|| Senders::seen_in(logs()));
+        // Without a submission there is nothing to learn.
+        let mut reader = Reader::new(next, shape, blocks, senders.unwrap_or(Senders::Logged));
+        for log in logs() {
             reader.take(log)?;
         }
-        let Read { list, next, shape } = reader.finish()?;
+        let Read {
+            mut list,
+            next,
+            shape,
+        } = reader.finish()?;
+        if senders == Some(Senders::Signers) {
+            self.signers.fill(&self.node, &mut list).await?;
+        }
         let mut tallies = self.tallies.clone();
         tallies.push(Tally {
             block: upto,
             next,
             length: shape.length(),
+            senders,
         });
         // As many as the cursor remembers ends.
         tallies.drain(..tallies.len().saturating_sub(cursor.ends().len()));

@@ -13,6 +13,7 @@
 //! - [`store`]: what survives a restart
 //! - [`watch`]: logs in order, through reorgs
 //! - [`logs`]: what the flow's logs say, where it adds up
+//! - `signers`: who sent what is in them, where they do not say it
 //! - [`follow`]: the flow, submission by submission
 //! - [`send`]: transactions that are paid for once
 //! - [`submit`]: blobs into the flow, each paid for once
@@ -36,6 +37,7 @@ pub mod node;
 pub mod rewards;
 pub mod send;
 pub mod settle;
+mod signers;
 pub mod store;
 pub mod submit;
 pub mod watch;

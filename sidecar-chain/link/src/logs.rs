@@ -5,6 +5,13 @@
 //!  Submit     what and where  ─► open
 //!  SubmitBy   who             ─► checked, and added       the two stand side by side, in this order
 //! ```
+//!
+//! Who sent a submission is asked for authority over streams, so it must not be `Submit`'s own sender,
+//! which the caller invents (0G wire, 0 and 2.3). A flow of ours logs who called it. One of 0G's logs
+//! `Submit` alone, and its readers take who signed the transaction, as 0G's key-value node does: also
+//! where the flow was called by another contract, on whose behalf cannot be known. Which of the two a
+//! flow does is seen at its first submission and holds for all ([`Senders`]); a node cannot leave out
+//! one log of many.
 
 use std::ops::RangeInclusive;
 
@@ -15,6 +22,7 @@ use lode_proofs::{
     Hash32, SubmissionNode,
     flow::{Extent, FlowFull, FlowShape, InvalidSubmission, identity, submission_root},
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{
     abi::Flow::{Submit, SubmitBy},
@@ -36,7 +44,7 @@ pub struct Submission {
     pub nodes: Vec<SubmissionNode>,
     /// The name that the caller gave, which nobody checks.
     pub submitter: [u8; 20],
-    /// Who called.
+    /// Who called the flow where it logs that, or else who signed the transaction.
     pub sender: [u8; 20],
     /// What the client attached, as long as a transaction can be.
     pub tags: Vec<u8>,
@@ -114,6 +122,23 @@ pub enum Lie {
     /// Who sent it is said, but not what.
     #[error("it has a sender and nothing that was sent")]
     NoSubmission,
+    /// Who sent it is said, by a flow that did not say it of what came before.
+    #[error("who sent it is said, and was not said of those before it")]
+    Sender,
+    /// Its transaction is another one.
+    #[error("the transaction that the node calls {hash} has the hash {found}")]
+    Transaction {
+        /// What was asked for.
+        hash: B256,
+        /// What was answered.
+        found: B256,
+    },
+    /// Nobody can have signed its transaction.
+    #[error("the signature of its transaction {hash} is none")]
+    Unsigned {
+        /// The transaction.
+        hash: B256,
+    },
     /// Its block is not among those that were asked for, or lies before the one of the log before.
     #[error("its block {block} is not among the blocks from {first} to {last}")]
     Block {
@@ -126,8 +151,34 @@ pub enum Lie {
     },
 }
 
+/// Where a flow's readers learn who sent what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Senders {
+    /// The flow logs who called it.
+    Logged,
+    /// It does not: who signed the transaction.
+    Signers,
+}
+
+impl Senders {
+    /// What the first submission in a flow's logs shows; none without one.
+    pub fn seen_in<'a>(logs: impl Iterator<Item = &'a Log>) -> Option<Senders> {
+        let topics = logs.filter_map(|log| log.topic0());
+        let mut topics = topics.skip_while(|topic| **topic != Submit::SIGNATURE_HASH);
+        topics.next()?;
+        // Logs of other kinds may stand between the two.
+        let kinds = [Submit::SIGNATURE_HASH, SubmitBy::SIGNATURE_HASH];
+        let next = topics.find(|topic| kinds.contains(topic));
+        Some(match next {
+            Some(&SubmitBy::SIGNATURE_HASH) => Senders::Logged,
+            _ => Senders::Signers,
+        })
+    }
+}
+
 /// Reads logs of a flow, in their order.
 pub struct Reader {
+    senders: Senders,
     next: u64,
     shape: FlowShape,
     /// Blocks that the next log may be in.
@@ -141,7 +192,7 @@ pub struct Reader {
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The submissions, in order.
+    /// The submissions, in order. Those of a flow that logs no senders have zeros there.
     pub list: Vec<Submission>,
     /// Number of the next one.
     pub next: u64,
@@ -158,8 +209,9 @@ struct Origin {
 
 impl Reader {
     /// Begins with submission `next` of a flow, in one of these blocks.
-    pub fn new(next: u64, shape: FlowShape, blocks: RangeInclusive<u64>) -> Self {
+    pub fn new(next: u64, shape: FlowShape, blocks: RangeInclusive<u64>, senders: Senders) -> Self {
         Reader {
+            senders,
             next,
             shape,
             first: *blocks.start(),
@@ -183,12 +235,23 @@ impl Reader {
             Some(&Submit::SIGNATURE_HASH) => {
                 self.closed()?;
                 let from = origin(log).map_err(fault)?;
-                self.open = Some((submitted(log.data()).map_err(fault)?, from));
+                let submitted = submitted(log.data()).map_err(fault)?;
+                match self.senders {
+                    Senders::Logged => self.open = Some((submitted, from)),
+                    Senders::Signers => {
+                        let seq = submitted.index;
+                        let lie = |lie| LogsError::Lie { seq, lie };
+                        self.add(submitted, Address::ZERO, from).map_err(lie)?;
+                    }
+                }
             }
             Some(&SubmitBy::SIGNATURE_HASH) => {
                 let from = origin(log).map_err(fault)?;
                 let (seq, sender) = caller(log.data()).map_err(fault)?;
                 let lie = |lie| LogsError::Lie { seq, lie };
+                if self.senders == Senders::Signers {
+                    return Err(lie(Lie::Sender));
+                }
                 let (submitted, submitted_from) = self.open.take().ok_or(lie(Lie::NoSubmission))?;
                 if submitted.index != seq || submitted_from != from {
                     let seq = submitted.index;

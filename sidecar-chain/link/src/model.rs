@@ -47,6 +47,10 @@ pub(crate) struct Inside {
     pub flow_roots: Vec<B256>,
     /// Blocks have no certificates.
     pub uncertified: bool,
+    /// Transactions that the node answers with, by the hashes that it is asked for, true or not.
+    pub sent: BTreeMap<B256, TxEnvelope>,
+    /// How many transactions were asked for at a time.
+    pub asked: Vec<usize>,
     chance: u64,
 }
 
@@ -323,6 +327,18 @@ impl Contracts for Model {
             reason: "no such contract".to_owned(),
         });
         std::future::ready(self.heard(question).and(answer))
+    }
+
+    fn transactions(
+        &self,
+        hashes: &[B256],
+    ) -> impl Future<Output = Result<Vec<Option<TxEnvelope>>, NodeError>> + Send {
+        let mut inside = self.0.borrow_mut();
+        inside.asked.push(hashes.len());
+        let found = hashes.iter().map(|hash| inside.sent.get(hash).cloned());
+        let found = found.collect();
+        drop(inside);
+        std::future::ready(self.heard("for transactions").map(|()| found))
     }
 
     fn certified(

@@ -8,9 +8,11 @@
 //! - It **may** be there if a put of it was asked for before the look ended, unless a delete that
 //!   began after that put was over was acknowledged before the look began, or its term is over.
 //!
-//! A put that was not acknowledged is over when its process ends: until then, and at the next
-//! start, it may or may not come true. A delete that failed is over when it failed: whoever stores
-//! the blob after that and is told that it is there must find it there.
+//! A put that has no answer is over when its process ends: until then, and at the next start, it may
+//! or may not come true. A put or a delete that failed is over when it failed, though the next start
+//! may find that it was done: whoever deletes the blob after that and is told that it is gone must
+//! not find it again, and whoever stores it and is told that it is there must find it there. The
+//! same holds of an upload that could not be begun, and of one that could not be ended.
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -208,6 +210,12 @@ impl Model {
         put.over = now;
     }
 
+    /// A put has failed: it may yet be found, but not by whoever deletes it from now on.
+    pub fn put_failed(&mut self, put: Running) {
+        let now = self.tick();
+        self.puts[put.0].over = now;
+    }
+
     /// A put was asked for earlier than it was entered.
     pub fn put_since(&mut self, put: Running, span: Span) {
         self.puts[put.0].began = span.began;
@@ -215,7 +223,11 @@ impl Model {
 
     /// A delete is asked for.
     pub fn delete(&mut self, blob: usize) -> Running {
-        let began = self.tick();
+        // It ends an upload of the blob whose manifest could not be written.
+        let began = match self.profile.io_fails() {
+            true => self.ending(blob),
+            false => self.tick(),
+        };
         self.deletes.push(Delete {
             blob,
             began,
@@ -231,6 +243,10 @@ impl Model {
         let delete = &mut self.deletes[delete.0];
         delete.over = now;
         delete.acked = if acked { now } else { NEVER };
+        let blob = delete.blob;
+        if self.profile.io_fails() {
+            self.answered(blob);
+        }
     }
 
     /// A new epoch is announced; returns the number to announce.

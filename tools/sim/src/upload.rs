@@ -70,9 +70,11 @@ impl Client {
                 model.mix(3 + u64::from(stored.existed));
                 true
             }
-            Err(Error::Expired { .. }) if model.may_be_over(terms.expiry) => false,
             Err(error) => {
-                model.error(error, &who);
+                model.put_failed(running);
+                if !matches!(error, Error::Expired { .. }) || !model.may_be_over(terms.expiry) {
+                    model.error(error, &who);
+                }
                 false
             }
         };
