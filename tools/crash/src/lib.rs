@@ -8,9 +8,11 @@
 //! In reading order:
 //! - [`args`], [`failure`], [`setup`]: what is asked, how it can go wrong, where it happens;
 //! - [`noise`], [`ledger`]: contents from seeds, and what was promised about them;
+//! - [`caller`]: JSON-RPC, as validators and storage nodes speak it;
 //! - [`client`], [`load`]: requests, and threads that make them until the node goes away;
 //! - [`check`](mod@check): the ledger against a node;
-//! - [`node`], [`guarded`], [`apart`], [`image`]: processes, their limits, and filesystems;
+//! - [`node`], [`guarded`], [`apart`], [`links`], [`image`]: processes, their limits, networks and
+//!   filesystems;
 //! - [`kill`], [`power`], [`full`]: the proofs;
 //! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays.
 //!
@@ -19,6 +21,7 @@
 
 pub mod apart;
 pub mod args;
+pub mod caller;
 pub mod chain;
 pub mod check;
 pub mod client;
@@ -28,6 +31,7 @@ pub mod guarded;
 pub mod image;
 pub mod kill;
 pub mod ledger;
+pub mod links;
 pub mod load;
 pub mod node;
 pub mod noise;
