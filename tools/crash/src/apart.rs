@@ -54,6 +54,12 @@ pub fn go(what: Apart) -> Result<Mounter, Failure> {
     }
     let mut flags = vec!["--mount", "--propagation", "private"];
     if what == Apart::Network {
+        // Without it nothing can be linked, and not even the loopback interface works there.
+        let there = Command::new("ip").arg("-V").stdout(Stdio::null()).status();
+        if !there.is_ok_and(|status| status.success()) {
+            let why = "there is no ip (iproute2) here";
+            return Err(Failure::Skipped(why.to_owned()));
+        }
         flags.push("--net");
     }
     if !root {

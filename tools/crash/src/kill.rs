@@ -68,10 +68,7 @@ impl Tally {
 
     /// Median and longest restart, in ms.
     pub fn restart_ms(&self) -> (u64, u64) {
-        let mut sorted = self.ready_ms.clone();
-        sorted.sort_unstable();
-        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
-        (median, sorted.last().copied().unwrap_or(0))
+        median_and_longest(&self.ready_ms)
     }
 
     /// The sentences that all proofs have in common.
@@ -104,6 +101,14 @@ impl Tally {
             "restart_ms_median": median, "restart_ms_max": longest, "lost": 0,
         })
     }
+}
+
+/// Median and longest of some times; 0 where there are none.
+pub fn median_and_longest(times: &[u64]) -> (u64, u64) {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0);
+    (median, sorted.last().copied().unwrap_or(0))
 }
 
 /// One ledger per client, in the run's folder.

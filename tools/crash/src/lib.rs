@@ -8,17 +8,21 @@
 //! In reading order:
 //! - [`args`], [`failure`], [`setup`]: what is asked, how it can go wrong, where it happens;
 //! - [`noise`], [`ledger`]: contents from seeds, and what was promised about them;
+//! - [`caller`]: JSON-RPC, as validators and storage nodes speak it;
 //! - [`client`], [`load`]: requests, and threads that make them until the node goes away;
 //! - [`check`](mod@check): the ledger against a node;
-//! - [`node`], [`guarded`], [`apart`], [`image`]: processes, their limits, and filesystems;
+//! - [`node`], [`guarded`], [`apart`], [`links`], [`image`]: processes, their limits, networks and
+//!   filesystems;
 //! - [`kill`], [`power`], [`full`]: the proofs;
-//! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays.
+//! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays;
+//! - [`storage`]: and of storage nodes among each other, where what one acknowledged comes to all.
 //!
 //! Promises: no mount and no loop device outlives the command, however it ends (they live in a
 //! mount namespace of its own); no other mount is touched; every node dies with its parent.
 
 pub mod apart;
 pub mod args;
+pub mod caller;
 pub mod chain;
 pub mod check;
 pub mod client;
@@ -28,8 +32,10 @@ pub mod guarded;
 pub mod image;
 pub mod kill;
 pub mod ledger;
+pub mod links;
 pub mod load;
 pub mod node;
 pub mod noise;
 pub mod power;
 pub mod setup;
+pub mod storage;

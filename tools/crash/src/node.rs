@@ -24,7 +24,7 @@ const READY_TIME: Duration = Duration::from_secs(120);
 const LOG_LINES: usize = 12;
 
 /// Small segments, so that a short run closes, merges and frees many of them.
-const SEGMENT: &str = "8MiB";
+pub const SEGMENT: &str = "8MiB";
 
 /// A running node. Killed when dropped.
 pub struct Node {
@@ -48,7 +48,7 @@ impl Node {
         };
         let line = first_line(&mut node.child)?;
         let ready: Value = serde_json::from_str(&line)
-            .map_err(|_| Failure::Node(format!("did not start:\n{}", log_end(setup))))?;
+            .map_err(|_| Failure::Node(format!("did not start:\n{}", log_end(&log_path(setup)))))?;
         let text = |key: &str| ready[key].as_str().unwrap_or_default().to_owned();
         (node.url, node.backend) = (text("url"), text("backend"));
         node.ready = began.elapsed();
@@ -118,7 +118,7 @@ pub fn refusal(setup: &Setup, dir: &Path, backend: &str) -> Outcome<String> {
     loop {
         let ended = child.try_wait().map_err(Failure::machine("a node"))?;
         match ended {
-            Some(status) if !status.success() => return Ok(log_end(setup)),
+            Some(status) if !status.success() => return Ok(log_end(&log_path(setup))),
             None if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
             _ => {
                 let _gone = child.kill().is_err();
@@ -136,21 +136,39 @@ pub fn log_path(setup: &Setup) -> PathBuf {
 }
 
 fn spawn(setup: &Setup, dir: &Path, backend: &str) -> Outcome<Child> {
-    let log = File::options()
-        .append(true)
-        .create(true)
-        .open(log_path(setup));
-    let log = log.map_err(Failure::machine("the node's log"))?;
-    let mut command = Command::new(&setup.crash);
-    guard(setup, &mut command)?;
+    let mut command = command_in(setup, None)?;
     command.arg("node").arg("--dir").arg(dir);
     command.args(["--listen", "127.0.0.1:0", "--json", "--backend", backend]);
     command.args(["--segment", SEGMENT, "--shards", "2"]);
+    spawn_logged(command, &log_path(setup))
+}
+
+/// A command that becomes `lode`, as [`guard`] has it, where a namespace is named in that network.
+pub fn command_in(setup: &Setup, namespace: Option<&str>) -> Outcome<Command> {
+    let mut command = match namespace {
+        None => Command::new(&setup.crash),
+        // It becomes the command, so that the pid is that of the part.
+        Some(namespace) => {
+            let mut command = Command::new("ip");
+            command.args(["netns", "exec", namespace]).arg(&setup.crash);
+            command
+        }
+    };
+    guard(setup, &mut command)?;
+    Ok(command)
+}
+
+/// Starts a command whose errors go to the end of a file, and whose output is read here.
+pub fn spawn_logged(mut command: Command, log: &Path) -> Outcome<Child> {
+    let file = File::options().append(true).create(true).open(log);
+    let file = file.map_err(Failure::machine(log.display().to_string()))?;
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(log);
-    command.spawn().map_err(Failure::machine("starting a node"))
+        .stderr(file);
+    command
+        .spawn()
+        .map_err(Failure::machine("starting a process"))
 }
 
 /// Completes a command that begins with this program: it becomes `lode`, without the settings of
@@ -172,8 +190,9 @@ pub fn guard(setup: &Setup, command: &mut Command) -> Outcome<()> {
     Ok(())
 }
 
-fn log_end(setup: &Setup) -> String {
-    let log = std::fs::read_to_string(log_path(setup)).unwrap_or_default();
+/// The last lines of a log.
+pub fn log_end(log: &Path) -> String {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

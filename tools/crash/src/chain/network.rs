@@ -1,7 +1,6 @@
 //! Validators as processes: made, started, killed, started again on the same folders.
 
 use std::{
-    fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,7 +13,7 @@ use serde_json::Value;
 use super::rpc::Rpc;
 use crate::{
     failure::{Failure, Outcome},
-    node::{first_line, guard},
+    node::{command_in, first_line, guard, log_end, spawn_logged},
     setup::Setup,
 };
 
@@ -23,8 +22,6 @@ const PORTS: std::ops::Range<u16> = 22_000..30_000;
 /// Ports that each network has to itself, and how many such runs there are.
 const PORTS_EACH: u16 = 100;
 const PORT_SLOTS: u32 = 70;
-/// Lines of the log that a failure shows.
-const LOG_LINES: usize = 12;
 
 /// Where a validator lives.
 #[derive(Clone, Debug)]
@@ -69,20 +66,33 @@ struct Validator {
     child: Option<Child>,
 }
 
-/// So many places on this machine.
-pub fn places(count: usize) -> Outcome<Vec<Place>> {
+/// Addresses on this machine on which nobody listens, each told once.
+pub fn free_addresses() -> impl FnMut() -> Outcome<SocketAddr> {
     // Other networks of this machine begin elsewhere: those that start at once have near ids.
     let slot = u16::try_from(std::process::id() % PORT_SLOTS).unwrap_or(0);
     let from = PORTS.start + slot * PORTS_EACH;
     let mut free = (from..PORTS.end)
         .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         .filter(|address| TcpListener::bind(address).is_ok());
-    let mut next = || {
+    move || {
         free.next().ok_or_else(|| Failure::Machine {
             what: "a free port".to_owned(),
             why: "there is none".to_owned(),
         })
-    };
+    }
+}
+
+/// So many places on this machine.
+pub fn places(count: usize) -> Outcome<Vec<Place>> {
+    places_at(count, &mut free_addresses())
+}
+
+/// The same, where others shall have addresses that this `next` tells later: a validator is ready before
+/// it listens on all of its own.
+pub fn places_at(
+    count: usize,
+    next: &mut impl FnMut() -> Outcome<SocketAddr>,
+) -> Outcome<Vec<Place>> {
     (0..count)
         .map(|_| {
             Ok(Place {
@@ -245,34 +255,14 @@ impl Network {
     fn spawn(&self, setup: &Setup, number: usize) -> Outcome<Child> {
         let place = &self.validators[number].place;
         let own = self.folder(number);
-        let mut command = match &place.namespace {
-            None => Command::new(&setup.crash),
-            // It becomes the command, so that the pid is the validator's.
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace]).arg(&setup.crash);
-                command
-            }
-        };
-        guard(setup, &mut command)?;
+        let mut command = command_in(setup, place.namespace.as_deref())?;
         command.arg("chain").arg("--dir").arg(&own);
         command.arg("--genesis").arg(self.dir.join("genesis.json"));
         command.arg("--key").arg(own.join("key.json"));
         command.args(["--listen", &place.listen.to_string()]);
         command.args(["--rpc", &place.rpc.to_string(), "--json"]);
         command.args(&self.validators[number].args);
-        let log = File::options()
-            .append(true)
-            .create(true)
-            .open(self.log(number));
-        let log = log.map_err(Failure::machine("a validator's log"))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log);
-        command
-            .spawn()
-            .map_err(Failure::machine("starting a validator"))
+        spawn_logged(command, &self.log(number))
     }
 
     fn log(&self, number: usize) -> PathBuf {
@@ -290,10 +280,4 @@ impl Drop for Network {
             }
         }
     }
-}
-
-fn log_end(log: &Path) -> String {
-    let log = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }

@@ -1,19 +1,8 @@
-//! `crash chain-partition`: four validators, each in a network namespace of its own, and links that
-//! are moved between two switches.
-//!
-//! ```text
-//!   v0   v1   v2   v3        10.77.0.1 to 10.77.0.4: among themselves
-//!   └────┴──┬─┴────┘
-//!        switch a   switch b     a split moves links from a to b
-//!
-//!   v0 … v3 ── this program    10.78.N.2 and 10.78.N.1: the RPC, which no split touches
-//! ```
-//! All of it is in a network namespace of this program, below a mount of its own: nothing is left
-//! when it ends, however it ends.
+//! `crash chain-partition`: four validators, each in a network namespace of its own, that are cut off
+//! from each other by moving their [`links`](crate::links) between two switches.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
-    process::{Command, Stdio},
+    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -29,6 +18,7 @@ use super::{
 use crate::{
     failure::{Failure, Outcome},
     kill::Report,
+    links::{self, AWAY, TOGETHER, plug},
     noise::Noise,
     setup::Setup,
 };
@@ -37,9 +27,6 @@ use crate::{
 const COUNT: u8 = 4;
 /// Where each listens for the others, and for this program.
 const PORTS: (u16, u16) = (30_400, 8_545);
-/// The switch that links are in, and the one that a split moves some to.
-const TOGETHER: &str = "switch-a";
-const AWAY: &str = "switch-b";
 /// Blocks that a chain makes to show that it goes on.
 const FURTHER: u64 = 5;
 /// Time that each state of the network lasts, at least.
@@ -48,7 +35,7 @@ const STATE_TIME: Duration = Duration::from_secs(3);
 /// Splits and heals `rounds` times in each way.
 pub fn run(setup: &Setup, rounds: u32) -> Outcome<Report> {
     let began = Instant::now();
-    link()?;
+    links::link(COUNT)?;
     let places = (0..COUNT).map(place).collect();
     let mut network = Network::new(setup, &setup.dir().join("chain"), places)?;
     let everybody: Vec<usize> = (0..network.len()).collect();
@@ -162,71 +149,9 @@ fn report(
 }
 
 fn place(number: u8) -> Place {
-    let peers = Ipv4Addr::new(10, 77, 0, number + 1);
-    let own = Ipv4Addr::new(10, 78, number, 2);
     Place {
-        listen: SocketAddr::from((peers, PORTS.0)),
-        rpc: SocketAddr::from((own, PORTS.1)),
-        namespace: Some(format!("v{number}")),
-    }
-}
-
-/// Makes namespaces, switches and links.
-fn link() -> Outcome<()> {
-    // Names of namespaces are files: on a mount of our own they are seen and left nowhere else.
-    run_command("mount", "-t tmpfs none /run")?;
-    std::fs::create_dir("/run/netns").map_err(Failure::machine("/run/netns"))?;
-    ip("link set lo up")?;
-    for switch in [TOGETHER, AWAY] {
-        ip(&format!("link add {switch} type bridge"))?;
-        ip(&format!("link set {switch} up"))?;
-    }
-    for number in 0..COUNT {
-        let host = number + 1;
-        ip(&format!("netns add v{number}"))?;
-        ip(&format!(
-            "link add p{number} type veth peer name peers netns v{number}"
-        ))?;
-        ip(&format!("link set p{number} master {TOGETHER} up"))?;
-        ip(&format!(
-            "link add r{number} type veth peer name rpc netns v{number}"
-        ))?;
-        ip(&format!("address add 10.78.{number}.1/24 dev r{number}"))?;
-        ip(&format!("link set r{number} up"))?;
-        let within = format!("-n v{number}");
-        ip(&format!("{within} address add 10.77.0.{host}/24 dev peers"))?;
-        ip(&format!("{within} address add 10.78.{number}.2/24 dev rpc"))?;
-        for link in ["lo", "peers", "rpc"] {
-            ip(&format!("{within} link set {link} up"))?;
-        }
-    }
-    Ok(())
-}
-
-/// Puts a validator's link into a switch.
-fn plug(number: u64, switch: &str) -> Outcome<()> {
-    ip(&format!("link set p{number} master {switch}"))
-}
-
-fn ip(arguments: &str) -> Outcome<()> {
-    run_command("ip", arguments)
-}
-
-fn run_command(program: &str, arguments: &str) -> Outcome<()> {
-    let output = Command::new(program)
-        .args(arguments.split(' '))
-        .stdin(Stdio::null())
-        .output();
-    let what = format!("{program} {arguments}");
-    match output {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Failure::Skipped(format!("there is no {program} here")))
-        }
-        Err(error) => Err(Failure::machine(what)(error)),
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(Failure::Machine { what, why })
-        }
+        listen: SocketAddr::from((links::among(number), PORTS.0)),
+        rpc: SocketAddr::from((links::own(number), PORTS.1)),
+        namespace: Some(links::namespace(number)),
     }
 }

@@ -2,24 +2,22 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use alloy_primitives::{Address, B256, Bytes, U64};
+use alloy_primitives::{Address, B256, Bytes, Log, U64};
 use alloy_rpc_types_eth::{Block, EIP1186AccountProofResponse};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{Value, json};
-use ureq::Agent;
 
-use crate::client::Trouble;
+use crate::{caller::Caller, client::Trouble};
 
 /// Time without a byte before an answer counts as lost.
 const SILENCE_TIME: Duration = Duration::from_secs(20);
-/// Longest answer, in bytes.
-const ANSWER_LEN_LIMIT: u64 = 32 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Receipt {
     block_number: U64,
     status: U64,
+    logs: Vec<Log>,
 }
 
 #[derive(Deserialize)]
@@ -30,39 +28,29 @@ struct Finalized {
 
 /// One validator's RPC.
 #[derive(Clone)]
-pub struct Rpc {
-    agent: Agent,
-    url: String,
-}
+pub struct Rpc(Caller);
 
 impl Rpc {
     /// That of a validator.
     pub fn new(address: SocketAddr) -> Rpc {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(SILENCE_TIME))
-            .build();
-        Rpc {
-            agent: config.into(),
-            url: format!("http://{address}/"),
-        }
+        Rpc(Caller::new(address, SILENCE_TIME))
     }
 
     /// The number of the last final block.
     pub fn tip(&self) -> Result<u64, Trouble> {
-        number(&self.call("eth_blockNumber", &json!([]))?)
+        number(&self.0.call("eth_blockNumber", &json!([]))?)
     }
 
     /// The number of the oldest block that it has but for block zero; 0: it has all.
     pub fn oldest(&self) -> Result<u64, Trouble> {
-        let answer = self.call("eth_capabilities", &json!([]))?;
+        let answer = self.0.call("eth_capabilities", &json!([]))?;
         number(&answer["blocks"]["oldestBlock"])
     }
 
     /// A block whose hash is that of its header; `None`: there is none of that number.
     pub fn block(&self, height: u64) -> Result<Option<Block>, Trouble> {
         let params = json!([format!("{height:#x}"), false]);
-        let block: Option<Block> = self.read("eth_getBlockByNumber", &params)?;
+        let block: Option<Block> = self.0.read("eth_getBlockByNumber", &params)?;
         let Some(block) = block else {
             return Ok(None);
         };
@@ -78,7 +66,11 @@ impl Rpc {
 
     /// How many transactions of an account are in blocks, or wait too.
     pub fn nonce(&self, account: Address, at: &str) -> Result<u64, Trouble> {
-        number(&self.call("eth_getTransactionCount", &json!([account, at]))?)
+        number(
+            &self
+                .0
+                .call("eth_getTransactionCount", &json!([account, at]))?,
+        )
     }
 
     /// An account as of a block, with the nodes that prove it.
@@ -88,21 +80,41 @@ impl Rpc {
         height: u64,
     ) -> Result<EIP1186AccountProofResponse, Trouble> {
         let params = json!([account, [], format!("{height:#x}")]);
-        self.read("eth_getProof", &params)
+        self.0.read("eth_getProof", &params)
     }
 
     /// Where a transaction is, and whether it did what it was to do; `None`: in no block yet.
     pub fn receipt(&self, transaction: B256) -> Result<Option<(u64, bool)>, Trouble> {
-        let found: Option<Receipt> =
-            self.read("eth_getTransactionReceipt", &json!([transaction]))?;
+        let found = self.mined(transaction)?;
         let found = found.map(|receipt| (receipt.block_number.to(), receipt.status == U64::ONE));
         Ok(found)
+    }
+
+    /// What a transaction said that did what it was to do, empty if it did not; `None`: in no block
+    /// yet.
+    pub fn logs(&self, transaction: B256) -> Result<Option<Vec<Log>>, Trouble> {
+        let found = self.mined(transaction)?;
+        Ok(found.map(|receipt| match receipt.status == U64::ONE {
+            true => receipt.logs,
+            false => Vec::new(),
+        }))
+    }
+
+    /// What a contract answers.
+    pub fn ask(&self, contract: Address, input: Bytes) -> Result<Bytes, Trouble> {
+        let params = json!([{"to": contract, "input": input}, "latest"]);
+        self.0.read("eth_call", &params)
+    }
+
+    fn mined(&self, transaction: B256) -> Result<Option<Receipt>, Trouble> {
+        self.0
+            .read("eth_getTransactionReceipt", &json!([transaction]))
     }
 
     /// The RLP of a block's header, and its certificate; `None`: it has none of its own.
     pub fn finality(&self, height: u64) -> Result<Option<(Bytes, Bytes)>, Trouble> {
         let params = json!([format!("{height:#x}")]);
-        let found: Option<Finalized> = self.read("lode_getFinality", &params)?;
+        let found: Option<Finalized> = self.0.read("lode_getFinality", &params)?;
         Ok(found.and_then(|found| Some((found.header, found.finality?))))
     }
 
@@ -111,7 +123,7 @@ impl Rpc {
         let calls = (0_u64..).zip(transactions).map(|(id, raw)| {
             json!({"jsonrpc": "2.0", "id": id, "method": "eth_sendRawTransaction", "params": [raw]})
         });
-        let answer = self.post(&calls.collect())?;
+        let answer = self.0.post(&calls.collect())?;
         let answers = answer.as_array().map(Vec::as_slice).unwrap_or_default();
         let hash = |one: &&Value| {
             one["result"]
@@ -119,31 +131,6 @@ impl Rpc {
                 .is_some_and(|text| text.parse::<B256>().is_ok())
         };
         Ok(answers.iter().filter(hash).map(|_| 1).sum())
-    }
-
-    fn read<T: DeserializeOwned>(&self, method: &str, params: &Value) -> Result<T, Trouble> {
-        let result = self.call(method, params)?;
-        serde_json::from_value(result)
-            .map_err(|why| Trouble::Strange(format!("{method} {params}: {why}")))
-    }
-
-    fn call(&self, method: &str, params: &Value) -> Result<Value, Trouble> {
-        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let mut answer = self.post(&call)?;
-        match answer.get_mut("result") {
-            Some(result) => Ok(result.take()),
-            None => Err(Trouble::Strange(format!("{method} {params}: {answer}"))),
-        }
-    }
-
-    fn post(&self, body: &Value) -> Result<Value, Trouble> {
-        let sent = self.agent.post(&self.url).send_json(body);
-        let mut answer = sent.map_err(|why| Trouble::Lost(why.to_string()))?;
-        let body = answer.body_mut().with_config().limit(ANSWER_LEN_LIMIT);
-        let bytes = body
-            .read_to_vec()
-            .map_err(|why| Trouble::Lost(why.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|why| Trouble::Strange(why.to_string()))
     }
 }
 
