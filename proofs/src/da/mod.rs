@@ -1,0 +1,44 @@
+//! Data availability: containers of blobs, coded into rows that many hold, with the proofs that any
+//! 1024 rows give the container back and that it was coded rightly.
+//!
+//! ```text
+//!  blobs ─► container ─► 1024 original rows ─► 3072 rows ─► one sliver for each holder
+//!              │                                  │              │ checked, stored, signed
+//!            table                 checksums of all rows         ▼
+//!              └──────────── head, container id ──────────► certificate
+//! ```
+//!
+//! | step | modules |
+//! |---|---|
+//! | numbers, and who holds what | [`shape`], [`quorum`] |
+//! | blobs into a container | [`piece`], [`table`], [`container`] |
+//! | trees, and leaves of rows | [`tree`] |
+//! | what a container is known by | [`namespace`] |
+//! | what others check, and why they refuse | [`piece`], [`refusal`] |
+//!
+//! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
+
+// In the order in which blobs become rows, and rows a certificate.
+pub mod quorum;
+pub mod shape;
+
+pub mod piece;
+
+pub mod container;
+pub mod table;
+
+pub mod tree;
+
+pub mod namespace;
+
+pub mod refusal;
+
+pub mod decode;
+
+pub use container::{Container, ContainerBuilder};
+pub use namespace::NamespaceProof;
+pub use piece::{BlobRange, blob_root};
+pub use quorum::{Assignment, Quorum};
+pub use refusal::Refusal;
+pub use shape::{ORIGINAL_ROWS, ROWS, Shape};
+pub use table::{Entry, Namespace, Table};
