@@ -12,8 +12,10 @@
 //! |---|---|
 //! | numbers, and who holds what | [`shape`], [`quorum`] |
 //! | blobs into a container | [`piece`], [`table`], [`container`] |
-//! | trees, and leaves of rows | [`tree`] |
-//! | what a container is known by | [`namespace`] |
+//! | trees, and leaves of rows | [`tree`], [`rows`] |
+//! | coding, and back | [`code`] |
+//! | checksums of rows | `checksum`, [`checks`] |
+//! | what a container is known by | [`namespace`], [`head`] |
 //! | what others check, and why they refuse | [`piece`], [`refusal`] |
 //!
 //! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
@@ -27,15 +29,27 @@ pub mod piece;
 pub mod container;
 pub mod table;
 
+pub mod rows;
 pub mod tree;
 
+mod field;
+
+pub mod code;
+
+pub mod checks;
+mod checksum;
+
+pub mod head;
 pub mod namespace;
 
 pub mod refusal;
 
 pub mod decode;
 
+pub use checks::Checks;
+pub use code::restore;
 pub use container::{Container, ContainerBuilder};
+pub use head::Head;
 pub use namespace::NamespaceProof;
 pub use piece::{BlobRange, blob_root};
 pub use quorum::{Assignment, Quorum};
