@@ -16,7 +16,8 @@
 //! | coding, and back | [`code`] |
 //! | checksums of rows | `checksum`, [`checks`] |
 //! | what a container is known by | [`namespace`], [`head`] |
-//! | what others check, and why they refuse | [`piece`], [`refusal`] |
+//! | all of it, by whoever makes it | [`coded`] |
+//! | what others check, and why they refuse | [`verify`], [`piece`], [`range`], [`refusal`] |
 //!
 //! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
 
@@ -42,17 +43,27 @@ mod checksum;
 pub mod head;
 pub mod namespace;
 
+pub mod coded;
+
+pub mod range;
 pub mod refusal;
+pub mod verify;
 
 pub mod decode;
 
+#[cfg(test)]
+mod timing_tests;
+
 pub use checks::Checks;
 pub use code::restore;
+pub use coded::Coded;
 pub use container::{Container, ContainerBuilder};
 pub use head::Head;
 pub use namespace::NamespaceProof;
 pub use piece::{BlobRange, blob_root};
 pub use quorum::{Assignment, Quorum};
+pub use range::RangeProof;
 pub use refusal::Refusal;
 pub use shape::{ORIGINAL_ROWS, ROWS, Shape};
 pub use table::{Entry, Namespace, Table};
+pub use verify::{RowVerifier, Sample, Sliver, Verifier};
