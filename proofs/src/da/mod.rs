@@ -18,6 +18,7 @@
 //! | what a container is known by | [`namespace`], [`head`] |
 //! | all of it, by whoever makes it | [`coded`] |
 //! | what others check, and why they refuse | [`verify`], [`piece`], [`range`], [`refusal`] |
+//! | who signed | [`certificate`], `signing` |
 //!
 //! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
 
@@ -49,11 +50,16 @@ pub mod range;
 pub mod refusal;
 pub mod verify;
 
+pub mod certificate;
+#[cfg(feature = "bls")]
+pub mod signing;
+
 pub mod decode;
 
 #[cfg(test)]
 mod timing_tests;
 
+pub use certificate::{Certificate, Statement, Threshold};
 pub use checks::Checks;
 pub use code::restore;
 pub use coded::Coded;
