@@ -6,6 +6,9 @@ mod block;
 mod checkpoint;
 mod chunk_proof;
 mod cipher;
+mod da_certificate;
+mod da_container;
+mod da_proofs;
 mod evidence;
 mod finality;
 mod flow_log;
@@ -49,6 +52,9 @@ pub const ALL: &[Target] = &[
     chunk_proof::TARGET,
     proof_file::TARGET,
     proof_json::TARGET,
+    da_container::TARGET,
+    da_proofs::TARGET,
+    da_certificate::TARGET,
     page::TARGET,
     record::TARGET,
     frame::TARGET,

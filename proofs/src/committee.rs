@@ -109,15 +109,7 @@ impl GroupKey {
                 which,
                 why: refusal(error),
             })?;
-        // [F-5] Not `Signature::verify`: where there is an operating system, that one starts threads.
-        let (key, point) = (
-            blst_p2_affine::from(self.0),
-            blst_p1_affine::from(signature),
-        );
-        let mut pairing = Pairing::new(HASH_NOT_ENCODE, SUITE);
-        let taken = pairing.aggregate(&key, false, &point, false, message, &[]);
-        pairing.commit();
-        if taken == BLST_ERROR::BLST_SUCCESS && pairing.finalverify(None) {
+        if is_signed(&self.0, &signature, message, SUITE) {
             Ok(())
         } else {
             Err(FinalityRefusal::Signature { which })
@@ -138,7 +130,22 @@ impl Finality {
     }
 }
 
-fn refusal(error: BLST_ERROR) -> PointRefusal {
+/// Whether a signature, a point that was checked, is this key's on `message`. One pairing of two pairs.
+pub(crate) fn is_signed(
+    key: &PublicKey,
+    signature: &Signature,
+    message: &[u8],
+    suite: &[u8],
+) -> bool {
+    // [F-5] Not `Signature::verify`: where there is an operating system, that one starts threads.
+    let (key, point) = (blst_p2_affine::from(*key), blst_p1_affine::from(*signature));
+    let mut pairing = Pairing::new(HASH_NOT_ENCODE, suite);
+    let taken = pairing.aggregate(&key, false, &point, false, message, &[]);
+    pairing.commit();
+    taken == BLST_ERROR::BLST_SUCCESS && pairing.finalverify(None)
+}
+
+pub(crate) fn refusal(error: BLST_ERROR) -> PointRefusal {
     match error {
         BLST_ERROR::BLST_POINT_NOT_ON_CURVE => PointRefusal::Curve,
         BLST_ERROR::BLST_PK_IS_INFINITY => PointRefusal::Infinity,
@@ -149,6 +156,6 @@ fn refusal(error: BLST_ERROR) -> PointRefusal {
 
 /// How messages become points of G1: the ciphersuite for signatures whose keys come with a proof of
 /// possession (draft-irtf-cfrg-bls-signature, 4.2.3; RFC 9380, 8.8.1).
-const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
+pub(crate) const SUITE: &[u8] = b"BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_POP_";
 /// The "RO" of [`SUITE`]: uniform over the group.
 const HASH_NOT_ENCODE: bool = true;

@@ -1,9 +1,9 @@
-//! The 32-byte keccak digest as a value: a root, a node, a leaf.
+//! A 32-byte digest as a value: a root, a node, a leaf.
 
 use core::fmt;
 use core::str::FromStr;
 
-/// A keccak-256 digest.
+/// A digest of 32 bytes: keccak-256, where nothing else is said.
 ///
 /// Text form: `0x` and 64 lower-case hex digits. On input the prefix may be
 /// missing and the digits may be upper-case.

@@ -23,6 +23,7 @@
 //! | the flow: rules, places, its tree | 0G wire, 1.5 and 1.7; SPEC, Flow | [`flow`] |
 //! | batches of blobs on the chain | [`anchor`] | [`anchor::AnchorTree`], [`anchor::EntryProof`] |
 //! | a block of the settlement chain is final | SPEC, Finality | [`finality`], `committee` |
+//! | containers of blobs are available | SPEC, Data availability | `da` |
 //!
 //! # Example
 //!
@@ -80,6 +81,9 @@ pub mod anchor;
 #[cfg(feature = "bls")]
 pub mod committee;
 pub mod finality;
+
+#[cfg(feature = "da")]
+pub mod da;
 
 mod encoding;
 #[cfg(feature = "serde")]

@@ -2,6 +2,9 @@
 //! keccak, and sharing no code with the crate. Tests compare with this.
 #![allow(dead_code, reason = "each test binary uses its own part of the model")]
 
+#[cfg(feature = "da")]
+pub mod da;
+
 use lode_proofs::{ChunkRun, Hash32};
 use tiny_keccak::{Hasher as _, Keccak};
 
