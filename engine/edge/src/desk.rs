@@ -27,7 +27,7 @@ use tower::ServiceExt;
 use crate::{
     forward::{Letter, Question},
     meter::{Meter, Sum},
-    metrics::{self, STORE_METRICS},
+    metrics::{self, MoreMetrics, STORE_METRICS},
     openapi,
     path::decode_root,
     problem::{self, Problem},
@@ -61,12 +61,14 @@ pub struct Desk {
     pub(crate) stopping: Arc<AtomicBool>,
     pub(crate) settlement: Option<Asker>,
     pub(crate) storage_rpc: Option<u16>,
+    pub(crate) more: Option<Box<MoreMetrics>>,
 }
 
 /// What the handlers share.
 struct Room {
     settlement: Option<Asker>,
     storage_rpc: Option<u16>,
+    more: Option<Box<MoreMetrics>>,
     questions: Sender<Question>,
     meters: Arc<[Arc<Meter>]>,
     stopping: Arc<AtomicBool>,
@@ -93,6 +95,15 @@ impl Desk {
         }
     }
 
+    /// A desk whose `/metrics` has more on it: `more` is called for every page.
+    #[must_use]
+    pub fn with_metrics(self, more: Box<MoreMetrics>) -> Self {
+        Desk {
+            more: Some(more),
+            ..self
+        }
+    }
+
     /// Answers letters until the shards are gone.
     pub async fn run(self) {
         let Desk {
@@ -102,6 +113,7 @@ impl Desk {
             stopping,
             settlement,
             storage_rpc,
+            more,
         } = self;
         let scrubbing = AtomicBool::new(false);
         let router = router(Arc::new(Room {
@@ -111,6 +123,7 @@ impl Desk {
             scrubbing,
             settlement,
             storage_rpc,
+            more,
         }));
         while let Ok(letter) = letters.recv().await {
             tokio::spawn(answer(router.clone(), letter));
@@ -260,7 +273,7 @@ async fn readyz(State(room): State<Arc<Room>>) -> impl IntoResponse {
 
 async fn metrics_page(State(room): State<Arc<Room>>) -> Result<impl IntoResponse, Problem> {
     let stats = room.stats().await.ok();
-    let page = metrics::encode(stats, room.sum())
+    let page = metrics::encode(stats, room.sum(), room.more.as_deref())
         .map_err(|error| Problem::new(problem::SILENT, error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page))
 }

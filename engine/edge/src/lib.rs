@@ -49,5 +49,6 @@ mod wire;
 pub use desk::{DESK_ROUTES, Desk};
 pub use handle::SHARD_ROUTES;
 pub use limits::Limits;
+pub use metrics::MoreMetrics;
 pub use problem::{CODES, Problem, ProblemBody};
 pub use serve::Edge;

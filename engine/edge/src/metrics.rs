@@ -1,4 +1,4 @@
-//! `/metrics`: the counters of store and edge in Prometheus' text form.
+//! `/metrics`: the counters of store and edge, and of what runs beside them, in Prometheus' text form.
 
 use core::fmt;
 
@@ -78,11 +78,21 @@ struct Snapshot {
     sum: Sum,
 }
 
-/// Writes everything down. Without `stats` (the store does not answer) the edge's part and
+/// Adds what a part of the node counts to a page; its names must be its own.
+pub type MoreMetrics = dyn Fn(&mut Registry) + Send + Sync;
+
+/// Writes everything down. Without `stats` (the store does not answer) the edge's part, `more` and
 /// `lode_up 0` remain.
-pub(crate) fn encode(stats: Option<Stats>, sum: Sum) -> Result<String, fmt::Error> {
+pub(crate) fn encode(
+    stats: Option<Stats>,
+    sum: Sum,
+    more: Option<&MoreMetrics>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("lode");
     registry.register_collector(Box::new(Snapshot { stats, sum }));
+    if let Some(more) = more {
+        more(&mut registry);
+    }
     let mut page = String::new();
     text::encode(&mut page, &registry)?;
     Ok(page)
@@ -238,9 +248,15 @@ mod tests {
         meter.request(Door::Get, 200, Duration::from_micros(150), 7);
         meter.request(Door::Get, 200, Duration::from_secs(100), 7);
         meter.evicted(Eviction::Head);
-        let page = encode(Some(stats), Sum::of([&meter])).unwrap();
+        let more = |registry: &mut Registry| {
+            let sum = Sum::default();
+            let more = registry.sub_registry_with_prefix("more");
+            more.register_collector(Box::new(Snapshot { stats: None, sum }));
+        };
+        let page = encode(Some(stats), Sum::of([&meter]), Some(&more)).unwrap();
         for line in [
             "lode_up 1",
+            "lode_more_up 0",
             "lode_blobs 3",
             "lode_records_total 5",
             "lode_http_evicted_total{reason=\"head\"} 1",
@@ -268,7 +284,7 @@ mod tests {
     /// Without the store the page says so and still shows the edge.
     #[test]
     fn down() {
-        let page = encode(None, Sum::default()).unwrap();
+        let page = encode(None, Sum::default(), None).unwrap();
         assert!(page.contains("lode_up 0"));
         assert!(page.contains("lode_http_connections 0"));
         assert!(!page.contains("lode_blobs"));

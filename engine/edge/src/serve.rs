@@ -76,6 +76,7 @@ impl Edge {
             stopping: stopping.clone(),
             settlement: None,
             storage_rpc: None,
+            more: None,
         };
         let shared = Shared {
             limits,

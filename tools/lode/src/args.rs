@@ -191,6 +191,13 @@ pub struct NodeFlags {
     /// Who they are, with commas between them; each needs this node among its own
     #[arg(long, value_name = "KEY@HOST:PORT")]
     pub peers: Option<String>,
+    /// Answer the operator (0G's admin_* calls) at a unix socket that only this user may open, or at a
+    /// port of this machine that asks for a word
+    #[arg(long, value_name = "unix:PATH|ADDR:PORT")]
+    pub operator_listen: Option<String>,
+    /// File with the word of that port, mode 0600; made if there is none
+    #[arg(long, value_name = "FILE")]
+    pub operator_token: Option<String>,
     /// What to log: error, warn, info, debug, or a filter [default: info]
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -559,6 +566,8 @@ impl NodeFlags {
             ("slice", &self.slice),
             ("peers_listen", &self.peers_listen),
             ("peers", &self.peers),
+            ("operator_listen", &self.operator_listen),
+            ("operator_token", &self.operator_token),
             ("log", &self.log),
             ("log_format", &self.log_format),
         ];

@@ -10,6 +10,7 @@
 
 mod door;
 mod feed;
+mod network;
 mod peers;
 mod program;
 mod settle;
@@ -29,7 +30,7 @@ use std::{
     time::Instant,
 };
 
-use lode_edge::{Desk, Edge, settlement};
+use lode_edge::{Desk, Edge, MoreMetrics, settlement};
 use lode_engine::mesh::Mesh;
 use lode_world::{Preflight, launch, preflight};
 use serde_json::json;
@@ -87,6 +88,10 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         Some((asks, running)) => (Some(asks), Some(running)),
         None => (None, None),
     };
+    let desk = match &zgs {
+        Some(zgs) => desk.with_metrics(more_metrics(zgs.meters())),
+        None => desk,
+    };
     let _desk = start_desk(edge.clone(), desk, zgs)?;
     let (sender, news) = channel();
     let program = NodeProgram {
@@ -112,6 +117,19 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
     until_ended(&news)?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is counted beside the store, as soon as there is any of it.
+fn more_metrics(meters: zgs::Meters) -> Box<MoreMetrics> {
+    Box::new(move |registry| {
+        let (zgs, peers) = meters.each();
+        if let Some(zgs) = zgs {
+            registry.register_collector(Box::new(zgs));
+        }
+        if let Some(peers) = peers {
+            registry.register_collector(Box::new(peers));
+        }
+    })
 }
 
 /// Waits for the last executor.
@@ -186,27 +204,56 @@ fn start_desk(
         .map_err(failed)
 }
 
-/// The first SIGTERM or SIGINT stops the node gracefully, the second at once.
+/// How a node ends by itself.
+struct Ending {
+    edge: Edge,
+    zgs: Option<zgs::Running>,
+    begun: AtomicBool,
+}
+
+impl Ending {
+    /// Requests in flight are finished; false if that has begun already.
+    fn begin(&self) -> bool {
+        if self.begun.swap(true, Relaxed) {
+            return false;
+        }
+        tracing::info!("stopping: requests in flight are finished; a second signal stops at once");
+        if let Some(zgs) = &self.zgs {
+            zgs.stop();
+        }
+        self.edge.stop();
+        true
+    }
+}
+
+/// The first SIGTERM or SIGINT stops the node gracefully, and so does the operator's word; the next
+/// signal stops it at once.
 fn watch_signals(edge: &Edge, zgs: Option<zgs::Running>) -> io::Result<()> {
-    let (stopped, zgs) = (Arc::new(AtomicBool::new(false)), Arc::new(zgs));
+    let ending = Arc::new(Ending {
+        edge: edge.clone(),
+        zgs,
+        begun: AtomicBool::new(false),
+    });
+    if let Some(mut end) = ending.zgs.as_ref().map(zgs::Running::end) {
+        let ending = Arc::clone(&ending);
+        tokio::spawn(async move {
+            // Its other end may go without a word: then there is none.
+            if end.wait_for(|end| *end).await.is_ok() {
+                let _begun = ending.begin();
+            }
+        });
+    }
     for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
         let mut heard = signal(kind)?;
-        let (edge, stopped, zgs) = (edge.clone(), stopped.clone(), Arc::clone(&zgs));
+        let ending = Arc::clone(&ending);
         tokio::spawn(async move {
             while heard.recv().await.is_some() {
-                if stopped.swap(true, Relaxed) {
+                if !ending.begin() {
                     tracing::warn!(
                         "second signal: stopping at once; the next start replays the log"
                     );
                     std::process::exit(130);
                 }
-                tracing::info!(
-                    "stopping: requests in flight are finished; a second signal stops at once"
-                );
-                if let Some(zgs) = &*zgs {
-                    zgs.stop();
-                }
-                edge.stop();
             }
         });
     }

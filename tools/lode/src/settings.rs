@@ -4,6 +4,7 @@
 //! one parser and one error message serve them all. A key that nobody knows is an error.
 
 mod chain;
+mod operator;
 mod zgs;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -101,6 +102,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("peers_listen", "", "an address and a port, as 0.0.0.0:5701"),
     key("peers", "", "KEY@HOST:PORT, with commas between them"),
+    key(
+        "operator_listen",
+        "",
+        "unix: and a path, or a port of this machine alone, as 127.0.0.1:5679",
+    ),
+    key("operator_token", "", "a file, made if there is none"),
     key("log", "info", "error, warn, info, debug, or a filter"),
     key("log_format", "human", "human or json"),
 ];

@@ -17,6 +17,8 @@ mod folders;
 mod http;
 #[path = "journeys/life.rs"]
 mod life;
+#[path = "journeys/operator.rs"]
+mod operator;
 #[path = "journeys/seals.rs"]
 mod seals;
 #[path = "journeys/slices.rs"]

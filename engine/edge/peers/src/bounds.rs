@@ -41,6 +41,17 @@ pub const LATER_MAX: usize = 1024;
 /// Hints that wait to be read. One that does not fit is found by counting submissions.
 pub const HINTS_MAX: usize = 1024;
 
+/// Submissions that the operator wants fetched and that were not looked at yet; one more is refused.
+pub const ASKED_MAX: usize = 64;
+/// Orders of the operator's that wait to be read: each wish, and as many stops.
+pub const ORDERS_MAX: usize = 2 * ASKED_MAX;
+/// Submissions that the operator has stopped; beyond it the first of them may be fetched again.
+pub const STOPPED_MAX: usize = 1024;
+/// Fetches that have ended and are still told of, for an operator who looks now and then.
+pub const ENDED_MAX: usize = 1024;
+
+/// Least time between two looks at a fresh blob that is hinted at with each of its chunks.
+pub const HINT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a fresh blob is left to the client that submitted it. A client sends its first chunks when
 /// it has seen that the node knows the submission, which takes it about a second, and then ten chunks in
 /// one call; while any of them came since the last look, the client is at it and the blob is left to it.

@@ -2,7 +2,7 @@
 //! it reads messages, tells [`Fetch`] and [`Server`] of them, sends what they want sent, and says Hello.
 //! Checking a chunk and storing it are tasks of their own, as many as chunks may be in flight.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{ops::Range, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use commonware_cryptography::ed25519::PublicKey;
@@ -14,10 +14,12 @@ use lode_wire::Slice;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    board::Board,
     bounds::{HELLO_EVERY, IN_FLIGHT_MAX, TICK_EVERY},
-    fetch::{Fetch, Filled, Gap, Landed, Landing},
+    fetch::{Fetch, Filled, Landed, Landing},
     holder::Holder,
     message::{Have, Hello, Malformed, Message},
+    scout::Task,
     serve::{Server, wired},
     status::{Counts, add, counted, set},
 };
@@ -31,8 +33,11 @@ pub(crate) struct Desk<E, H, S, B> {
     pub(crate) words: S,
     pub(crate) server: Server<E, H, S>,
     pub(crate) counts: Counts,
+    pub(crate) board: Board,
     pub(crate) filled: mpsc::Sender<Filled>,
     pub(crate) wake: Arc<Notify>,
+    /// Submissions that somebody has by now.
+    pub(crate) grown: mpsc::Sender<Range<u64>>,
 }
 
 /// A chunk that came and was checked and stored, or not.
@@ -61,7 +66,7 @@ where
     pub(crate) async fn run<R>(
         mut self,
         (mut words, mut chunks): (R, R),
-        mut gaps: mpsc::Receiver<Gap>,
+        mut tasks: mpsc::Receiver<Task>,
     ) where
         R: Receiver<PublicKey = PublicKey>,
     {
@@ -87,9 +92,12 @@ where
                     Ok(arrived) => self.read(&mut state, arrived),
                     Err(_) => return,
                 },
-                gap = gaps.recv() => {
-                    let Some(gap) = gap else { return };
-                    state.fetch.open(gap).expect("a blob of no bytes misses nothing");
+                task = tasks.recv() => match task {
+                    Some(Task::Open(gap)) => {
+                        state.fetch.open(gap).expect("a blob of no bytes misses nothing");
+                    }
+                    Some(Task::Close(seq)) => state.fetch.close(seq),
+                    None => return,
                 },
             }
             self.ask(&mut state);
@@ -110,6 +118,10 @@ where
                     state.said = None;
                     self.hello(state, now);
                     self.wake.notify_one();
+                }
+                let grown = state.fetch.roster.grown(&peer, &hello);
+                if !grown.is_empty() && self.grown.try_send(grown).is_err() {
+                    tracing::debug!(%peer, "what a storage node has by now is left to the sweep");
                 }
             }
             Ok(Message::Want(want)) => {
@@ -212,6 +224,8 @@ where
         self.hello(state, now);
         set(&self.counts.peers, counted(state.fetch.roster.here(now)));
         set(&self.counts.late, state.fetch.late());
+        let told = state.fetch.roster.told(now);
+        self.board.publish(told, state.fetch.windows());
     }
 
     /// Says what is kept here, if that is news or was not said for a while.

@@ -6,6 +6,7 @@
 //!                  ▲                        │ lack, late, gone        │ a lie
 //!                  └────────────────────────┴─────────────────────────┘
 //!                  nobody is left to ask ─► given up;  all kept or given up ─► Filled
+//!                  close: all but what is landing ─► given up
 //! ```
 //! A chunk is asked of one peer at a time, of each peer once in the life of a gap, and of complete ones
 //! before others. So a gap ends after finitely many messages, whatever peers do, and nothing is asked
@@ -20,12 +21,15 @@ use commonware_cryptography::ed25519::PublicKey;
 use lode_proofs::{BlobId, EmptyBlob};
 
 use crate::{
+    board::{Asked, Window},
     bounds::{
         GAPS_MAX, IN_FLIGHT_MAX, PEER_IN_FLIGHT_MAX, REQUEST_QUIET_MAX, REQUEST_WHOLE_MAX, WANT_MAX,
     },
+    config::PeerKey,
     holder::Blob,
     message::{Hello, Want},
     roster::{Able, Roster},
+    status::counted,
 };
 
 /// Chunks of one blob that are missing here.
@@ -79,6 +83,8 @@ struct Open {
     out: u64,
     kept: u64,
     given_up: u64,
+    /// Nobody wants its chunks any more.
+    closed: bool,
 }
 
 struct Request {
@@ -131,8 +137,27 @@ impl Fetch {
             out: 0,
             kept: 0,
             given_up: 0,
+            closed: false,
         });
         Ok(())
+    }
+
+    /// Gives up all of a gap but the chunks that are landing; what was asked for and comes is dropped. A
+    /// gap that is not open has ended already.
+    pub(crate) fn close(&mut self, seq: u64) {
+        let open = self.gaps.iter_mut().find(|open| open.blob.seq == seq);
+        let Some(open) = open else {
+            return;
+        };
+        open.closed = true;
+        open.given_up += counted(open.waiting.len());
+        open.waiting.clear();
+        let asked = self.requests.iter();
+        let asked = asked.filter(|(_, request)| request.seq == seq);
+        let asked: Vec<u64> = asked.map(|(id, _)| *id).collect();
+        for id in asked {
+            self.drop_request(id);
+        }
     }
 
     /// The next request, and whom to send it to; none when nobody has room or nothing waits.
@@ -300,6 +325,34 @@ impl Fetch {
         filled.collect()
     }
 
+    /// What is open, as an operator is told.
+    pub(crate) fn windows(&self) -> BTreeMap<u64, Window> {
+        let window = |open: &Open| Window {
+            missing: counted(open.waiting.len()) + open.out,
+            first: open.waiting.iter().map(|chunk| chunk.index).min(),
+            from: Vec::new(),
+        };
+        let windows = self.gaps.iter().map(|open| (open.blob.seq, window(open)));
+        let mut windows: BTreeMap<u64, Window> = windows.collect();
+        for request in self.requests.values() {
+            let ends = request
+                .chunks
+                .keys()
+                .next()
+                .zip(request.chunks.keys().last());
+            if let (Some(window), Some((first, last))) = (windows.get_mut(&request.seq), ends) {
+                window.first = window.first.map(|at| at.min(*first)).or(Some(*first));
+                window.from.push(Asked {
+                    peer: PeerKey::of(&request.peer),
+                    first: *first,
+                    end: last + 1,
+                    chunks: counted(request.chunks.len()),
+                });
+            }
+        }
+        windows
+    }
+
     /// Chunks asked for, or landing.
     pub(crate) fn in_flight(&self) -> usize {
         self.landing + self.roster.in_flight()
@@ -307,7 +360,7 @@ impl Fetch {
 
     /// Chunks that nobody has brought yet, of all gaps.
     pub(crate) fn missing(&self) -> u64 {
-        let missing = |open: &Open| crate::status::counted(open.waiting.len()) + open.out;
+        let missing = |open: &Open| counted(open.waiting.len()) + open.out;
         self.gaps.iter().map(missing).sum()
     }
 
@@ -325,6 +378,10 @@ fn find(gaps: &mut [Open], seq: u64) -> &mut Open {
 /// A chunk waits again, and this peer is not asked for it again.
 fn take_back(open: &mut Open, peer: &PublicKey, index: u64, mut tried: Vec<PublicKey>) {
     open.out -= 1;
+    if open.closed {
+        open.given_up += 1;
+        return;
+    }
     tried.push(peer.clone());
     open.waiting.push_back(Chunk { index, tried });
 }
@@ -374,7 +431,7 @@ fn pick(
     }
     left.append(&mut open.waiting);
     open.waiting = left;
-    open.out += crate::status::counted(chunks.len());
+    open.out += counted(chunks.len());
     chosen.map(|peer| (peer, chunks))
 }
 

@@ -162,6 +162,62 @@ fn the_slow_are_late_too() {
     panic!("never late");
 }
 
+/// What a peer says it has is news once, however often it takes it back.
+#[test]
+fn grows_once() {
+    let (mut fetch, now) = (Fetch::default(), start());
+    let mut says = |complete_below| {
+        let hello = whole(complete_below);
+        fetch.roster.hello(&key(1), hello, now);
+        fetch.roster.grown(&key(1), &hello)
+    };
+    assert!(says(3).is_empty(), "who comes is news itself");
+    assert_eq!(says(5), 3..5);
+    assert!(says(2).is_empty());
+    assert!(says(5).is_empty());
+    assert_eq!(says(9), 5..9);
+    assert!(fetch.roster.grown(&key(2), &whole(9)).is_empty());
+}
+
+/// What is open is told: what is missing, and who is asked for what. A gap that is closed keeps what
+/// comes in time and asks nobody any more, not even for what was a lie.
+#[test]
+fn is_told_and_closed() {
+    let (mut fetch, now) = (Fetch::default(), start());
+    fetch.roster.hello(&key(1), whole(0), now);
+    fetch.open(gap(7, 40)).unwrap();
+    let asked = wants(&mut fetch, now);
+    let window = fetch.windows().remove(&7).unwrap();
+    assert_eq!((window.missing, window.first), (40, Some(0)));
+    let peer = PeerKey::of(&key(1));
+    let of = |first, end| Asked {
+        peer,
+        first,
+        end,
+        chunks: 16,
+    };
+    assert_eq!(window.from, [of(0, 16), of(16, 32)]);
+    let (from, want) = &asked[0];
+    let kept = fetch.have(from, (want.id, 0), now).unwrap();
+    let lie = fetch.have(from, (want.id, 1), now).unwrap();
+    fetch.close(7);
+    assert_eq!(fetch.have(from, (want.id, 2), now), None);
+    fetch.roster.hello(&key(2), whole(0), now);
+    assert_eq!(wants(&mut fetch, now), []);
+    assert_eq!(fetch.take_filled(), []);
+    fetch.landed(from, kept, Landed::Kept);
+    fetch.landed(from, lie, Landed::Lie);
+    assert_eq!(wants(&mut fetch, now), []);
+    let ended = Filled {
+        seq: 7,
+        kept: 1,
+        given_up: 39,
+    };
+    assert_eq!(fetch.take_filled(), [ended]);
+    assert_eq!((fetch.in_flight(), fetch.missing()), (0, 0));
+    fetch.close(7);
+}
+
 /// What happens to a request next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -171,6 +227,7 @@ enum Step {
     Block(u64),
     Hello(u64, bool),
     Land,
+    Close(u64),
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -186,6 +243,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0u64..5).prop_map(Step::Block),
         6 => (0u64..5, any::<bool>()).prop_map(|(seed, complete)| Step::Hello(seed, complete)),
         20 => Just(Step::Land),
+        1 => (0u64..4).prop_map(Step::Close),
     ]
 }
 
@@ -270,6 +328,14 @@ impl Model {
                 fetch.roster.hello(&key(seed), hello, *now);
             }
             Step::Land => self.land(fetch, *now),
+            Step::Close(seq) => {
+                fetch.close(seq);
+                let window = fetch.windows().remove(&seq);
+                assert!(
+                    window.is_none_or(|window| window.from.is_empty()),
+                    "nobody is asked"
+                );
+            }
         }
     }
 }

@@ -27,7 +27,8 @@
 //! - `holder`: what a node has to say of itself
 //! - `config`, `identity`: who the others are, and who this one is
 //! - [`message`]: what they say to each other, byte by byte
-//! - [`bounds`], `status`: how much of everything, and how much there was
+//! - [`bounds`], `status`, [`meter`]: how much of everything, and how much there was
+//! - `board`: what an operator is told
 //! - `scout`: what is missing
 //! - `roster`, `fetch`: whom to ask for what
 //! - `bucket`, `serve`: chunks for others
@@ -46,6 +47,10 @@ pub mod message;
 pub mod bounds;
 mod status;
 
+pub mod meter;
+
+mod board;
+
 mod scout;
 
 mod fetch;
@@ -62,7 +67,9 @@ mod peers;
 #[cfg(test)]
 mod tests;
 
+pub use board::{Asked, Busy, FetchState, Fetching, Other, Standing};
 pub use config::{AddressError, Config, PeerAddress, PeerKey, SERVE_RATE};
 pub use holder::{Blob, Holder, HolderError};
-pub use peers::{Error, Handle, Peers};
+pub use meter::Metrics;
+pub use peers::{Error, Handle, Peers, View};
 pub use status::Status;

@@ -9,10 +9,11 @@ use commonware_runtime::{Clock, Metrics, Quota, Spawner};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    bounds::{CHUNKS_A_SECOND, CHUNKS_BURST, GAPS_MAX, WORDS_A_SECOND, WORDS_BURST},
+    board::Board,
+    bounds::{CHUNKS_A_SECOND, CHUNKS_BURST, GAPS_MAX, PEERS_MAX, WORDS_A_SECOND, WORDS_BURST},
     desk::Desk,
     holder::Holder,
-    scout::{self, Scout},
+    scout::{self, Order, Scout, TASKS_MAX},
     serve::{Server, Serving},
     status::Counts,
 };
@@ -42,7 +43,9 @@ pub(crate) struct Parts<H, B> {
     pub(crate) holder: H,
     pub(crate) blocker: B,
     pub(crate) counts: Counts,
+    pub(crate) board: Board,
     pub(crate) hints: mpsc::Receiver<u64>,
+    pub(crate) orders: mpsc::Receiver<Order>,
     /// Bytes a second for each peer.
     pub(crate) rate: u64,
 }
@@ -63,11 +66,14 @@ pub(crate) async fn run<E, H, B, S, R>(
         holder,
         blocker,
         counts,
+        board,
         hints,
+        orders,
         rate,
     } = parts;
-    let (gaps, gaps_end) = mpsc::channel(GAPS_MAX);
+    let (tasks, tasks_end) = mpsc::channel(TASKS_MAX);
     let (filled, filled_end) = mpsc::channel(GAPS_MAX);
+    let (grown, grown_end) = mpsc::channel(PEERS_MAX);
     let wake = Arc::new(Notify::new());
     let serving = Serving {
         holder: holder.clone(),
@@ -84,18 +90,23 @@ pub(crate) async fn run<E, H, B, S, R>(
         words: words.0,
         server: Server::new(context.child("server"), serving),
         counts: counts.clone(),
+        board: board.clone(),
         filled,
         wake: wake.clone(),
+        grown,
     };
-    let scout = Scout::new(context.child("scout"), holder, counts, gaps);
+    let books = (counts, board);
+    let scout = Scout::new(context.child("scout"), holder, books, tasks);
     let ends = scout::Ends {
         hints,
+        orders,
         filled: filled_end,
         wake,
+        grown: grown_end,
     };
     // Looks and messages go on side by side; tasks that these start end with this one.
     let scouting = context.child("scouting").spawn(move |_| scout.run(ends));
-    let desking = desk.run((words.1, chunks.1), gaps_end);
+    let desking = desk.run((words.1, chunks.1), tasks_end);
     select! {
         () = desking => {},
         ended = scouting => if let Err(error) = ended {

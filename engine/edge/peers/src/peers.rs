@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     io,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
+    sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use commonware_cryptography::{
@@ -25,12 +26,15 @@ use commonware_utils::{NZU32, NZUsize, ordered::Map};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    bounds::{BLOCK, HINTS_MAX, MAILBOX_LEN, PEERS_MAX},
-    config::{AddressError, Config, PeerKey},
+    board::{Board, Busy, Fetching, Other},
+    bounds::{BLOCK, HINTS_MAX, MAILBOX_LEN, ORDERS_MAX, PEERS_MAX},
+    config::{AddressError, Config, PeerAddress, PeerKey},
     holder::Holder,
     identity,
     message::MESSAGE_LEN_MAX,
+    meter::Metrics,
     node::{self, CHUNKS, Parts, WORDS, chunks_quota, words_quota},
+    scout::Order,
     status::{Counts, Status},
 };
 
@@ -56,7 +60,7 @@ pub enum Error {
     Key(#[source] io::Error),
     /// Somebody listens there, or nobody may.
     #[error("cannot listen at {0}: {1}")]
-    Listen(std::net::SocketAddr, #[source] io::Error),
+    Listen(SocketAddr, #[source] io::Error),
     /// There is no thread.
     #[error(transparent)]
     Thread(#[from] io::Error),
@@ -70,12 +74,24 @@ pub struct Peers;
 
 /// A running node. It stops when this is dropped, but only [`Handle::stop`] waits for it.
 pub struct Handle {
-    key: PeerKey,
-    counts: Counts,
+    view: View,
     hints: mpsc::Sender<u64>,
     stop: oneshot::Sender<()>,
     ended: oneshot::Receiver<Result<(), Error>>,
     thread: JoinHandle<()>,
+}
+
+/// What a running node knows of the others and fetches from them, and the operator's word to it. Clones
+/// are of the same node; of one that has stopped they tell what was last. Nothing here waits.
+#[derive(Clone)]
+pub struct View {
+    key: PeerKey,
+    listen: SocketAddr,
+    others: Arc<[PeerAddress]>,
+    began: SystemTime,
+    counts: Counts,
+    board: Board,
+    orders: mpsc::Sender<Order>,
 }
 
 impl Peers {
@@ -100,16 +116,29 @@ impl Peers {
         drop(free.map_err(|error| Error::Listen(config.listen, error))?);
 
         let key = PeerKey::of(&signer.public_key());
-        let counts = Counts::default();
+        let (counts, board) = (Counts::default(), Board::default());
         let (hints, hints_end) = mpsc::channel(HINTS_MAX);
+        let (orders, orders_end) = mpsc::channel(ORDERS_MAX);
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = oneshot::channel();
         let machine = Machine {
             signer,
             others,
             counts: counts.clone(),
+            board: board.clone(),
             hints: hints_end,
+            orders: orders_end,
             stopped,
+        };
+        let configured = config.peers.iter().filter(|peer| peer.key != key);
+        let view = View {
+            key,
+            listen: config.listen,
+            others: configured.cloned().collect(),
+            began: SystemTime::now(),
+            counts,
+            board,
+            orders,
         };
         let thread = thread::Builder::new().name("peers".to_owned());
         let thread = thread.spawn(move || {
@@ -118,8 +147,7 @@ impl Peers {
         })?;
         tracing::info!(%key, "keeps whole with other storage nodes");
         Ok(Handle {
-            key,
-            counts,
+            view,
             hints,
             stop,
             ended,
@@ -132,7 +160,13 @@ impl Handle {
     /// The node's name, which the others have to know.
     #[must_use]
     pub fn key(&self) -> PeerKey {
-        self.key
+        self.view.key
+    }
+
+    /// What the node knows, for whoever wants to know it too.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.view.clone()
     }
 
     /// How many other nodes are here.
@@ -144,12 +178,13 @@ impl Handle {
     /// How the node stands.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.counts.status()
+        self.view.counts.status()
     }
 
-    /// Says that a submission is new, or that some of its blob was lost: it is looked at before others.
-    /// Returns at once. A hint too many is forgotten: new submissions are counted anyway, and what was
-    /// lost is found by the sweep.
+    /// Says that a submission is new, or that some of its blob came or was lost: it is looked at before
+    /// others, and if it is complete others are told so. May be said with every chunk. Returns at once. A
+    /// hint too many is forgotten: new submissions are counted anyway, and what was lost is found by the
+    /// sweep.
     pub fn hint(&self, seq: u64) {
         if self.hints.try_send(seq).is_err() {
             tracing::debug!(seq, "a hint is forgotten");
@@ -176,6 +211,81 @@ impl Handle {
     }
 }
 
+impl View {
+    /// The node's name.
+    #[must_use]
+    pub fn key(&self) -> PeerKey {
+        self.key
+    }
+
+    /// Where it listens for the others.
+    #[must_use]
+    pub fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// How the node stands.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.counts.status()
+    }
+
+    /// The same for a page, as long as anybody reads it.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        Metrics::of(&self.counts)
+    }
+
+    /// The others, in the order in which they are configured, as they were at most
+    /// [`TICK_EVERY`](crate::bounds::TICK_EVERY) ago. Who connected to whom is not known: both dial.
+    #[must_use]
+    pub fn others(&self) -> Vec<Other> {
+        self.board.others(&self.others, self.began)
+    }
+
+    /// The others that have said that they have their slice of a submission. A node tells only below
+    /// which submission it has all, so one that lacks an earlier one is not among them.
+    #[must_use]
+    pub fn holders(&self, seq: u64) -> Vec<Other> {
+        let mut others = self.others();
+        others.retain(|other| other.holds(seq));
+        others
+    }
+
+    /// All submissions that are being fetched, ascending; at most as many as
+    /// [`bounds`](crate::bounds) let be asked for, open or waiting. What is asked of whom is as it was
+    /// at most [`TICK_EVERY`](crate::bounds::TICK_EVERY) ago.
+    #[must_use]
+    pub fn fetches(&self) -> Vec<Fetching> {
+        self.board.fetches()
+    }
+
+    /// What is fetched of a submission, or was: the last
+    /// [`ENDED_MAX`](crate::bounds::ENDED_MAX) that ended are remembered. None if it never was.
+    #[must_use]
+    pub fn fetching(&self, seq: u64) -> Option<Fetching> {
+        self.board.fetch(seq)
+    }
+
+    /// Fetches what is missing of a submission before others, without leaving it to a client first; one
+    /// that was stopped goes on.
+    ///
+    /// # Errors
+    /// When too many wait already, or the node has stopped.
+    pub fn fetch(&self, seq: u64) -> Result<(), Busy> {
+        let tell = || self.orders.try_send(Order::Fetch(seq)).is_ok();
+        self.board.ask(seq, SystemTime::now(), tell)
+    }
+
+    /// Stops fetching a submission until [`Self::fetch`] wants it again or the node starts anew; whether
+    /// it was being fetched. Chunks that have come already are kept.
+    #[must_use]
+    pub fn stop_fetching(&self, seq: u64) -> bool {
+        let tell = || self.orders.try_send(Order::Stop(seq)).is_ok();
+        self.board.stop(seq, tell)
+    }
+}
+
 /// The other nodes, without this one.
 fn others(config: &Config, me: &PublicKey) -> Result<Map<PublicKey, Address>, Error> {
     let mut others = BTreeMap::new();
@@ -196,7 +306,9 @@ struct Machine {
     signer: PrivateKey,
     others: Map<PublicKey, Address>,
     counts: Counts,
+    board: Board,
     hints: mpsc::Receiver<u64>,
+    orders: mpsc::Receiver<Order>,
     stopped: oneshot::Receiver<()>,
 }
 
@@ -217,7 +329,9 @@ fn run<H: Holder>(config: &Config, machine: Machine, holder: H) -> Result<(), Er
             holder,
             blocker: oracle,
             counts: machine.counts,
+            board: machine.board,
             hints: machine.hints,
+            orders: machine.orders,
             rate: config.serve_rate,
         };
         let node = context.child("node");

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    board::{FetchState, Standing},
     config::{PeerAddress, SERVE_RATE},
     tests::store::{Flow, Store},
 };
@@ -80,9 +81,27 @@ fn two_nodes_exchange_what_they_have() {
         .collect();
     until("whole", || stores.iter().all(|store| store.lacks() == 0));
     until("counted", || nodes.iter().all(|node| node.peers() == 1));
+    let views: Vec<View> = nodes.iter().map(Handle::view).collect();
+    until("told", || {
+        views.iter().all(|view| view.holders(2).len() == 1) && views[0].fetches().is_empty()
+    });
+    let other = &views[0].others()[0];
+    assert_eq!(other.key, nodes[1].key());
+    assert_eq!(other.host, views[1].listen().to_string());
+    assert_eq!(other.standing, Standing::Here);
+    assert!(other.since >= views[0].began && other.heard.unwrap() >= other.since);
+    assert_eq!(
+        views[0].others().len(),
+        1,
+        "the node itself is none of them"
+    );
+    assert_eq!(views[0].holders(3), []);
+    let state = |seq| views[0].fetching(seq).map(|fetch| fetch.state);
+    assert_eq!((state(1), state(0)), (Some(FetchState::Whole), None));
+    assert!(!views[0].stop_fetching(1), "nothing of it is fetched");
     let fresh = flow.submit(CHUNK);
     stores[1].upload(fresh);
-    nodes[0].hint(fresh);
+    views[0].fetch(fresh).unwrap();
     until("whole again", || stores[0].lacks() == 0);
     let status = nodes[0].status();
     assert!(
@@ -94,6 +113,7 @@ fn two_nodes_exchange_what_they_have() {
         assert!(!node.is_ended());
         block_on(node.stop()).unwrap();
     }
+    until("nobody listens", || views[0].fetch(100).is_err());
 }
 
 /// A node of another chain has the keys and the addresses, and does not get past the handshake.

@@ -1,19 +1,32 @@
 //! What is known of each peer: what it keeps, whether it is here, how much was asked of it, and whether
 //! it rests or is a liar.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::SystemTime,
+};
 
 use commonware_cryptography::ed25519::PublicKey;
 
 use crate::{
+    board::{Heard, Standing},
     bounds::{BLOCK, FULL_WAIT, PEER_IN_FLIGHT_MAX, PEERS_MAX, REST_MAX, REST_MIN, SILENCE_MAX},
+    config::PeerKey,
     message::Hello,
+    status::counted,
 };
 
 /// A peer that said at least one Hello.
 struct Peer {
     hello: Hello,
     heard: SystemTime,
+    /// When it came.
+    since: SystemTime,
+    /// The most below which it ever said that it has all.
+    complete_below_max: u64,
+    /// It lied, and was not heard since.
+    is_gone: bool,
     in_flight: usize,
     /// Requests in a row that were not answered in time.
     failures: u32,
@@ -52,8 +65,12 @@ impl Roster {
         }
         if let Some(peer) = self.peers.get_mut(key) {
             let was_here = peer.is_here(now);
+            if !was_here {
+                peer.since = now;
+            }
             peer.hello = hello;
             peer.heard = now;
+            peer.is_gone = false;
             return !was_here;
         }
         // The transport lets in none but those that are configured, which are no more.
@@ -63,6 +80,9 @@ impl Roster {
         let peer = Peer {
             hello,
             heard: now,
+            since: now,
+            complete_below_max: hello.complete_below,
+            is_gone: false,
             in_flight: 0,
             failures: 0,
             rests_until: now,
@@ -70,6 +90,17 @@ impl Roster {
         };
         self.peers.insert(key.clone(), peer);
         true
+    }
+
+    /// Submissions that a peer has all of since it said this, each once in its life here: one that takes
+    /// back what it said and says it again is not worth more.
+    pub(crate) fn grown(&mut self, key: &PublicKey, hello: &Hello) -> Range<u64> {
+        let Some(peer) = self.peers.get_mut(key) else {
+            return 0..0;
+        };
+        let before = peer.complete_below_max;
+        peer.complete_below_max = before.max(hello.complete_below);
+        before..peer.complete_below_max
     }
 
     /// Peers that may know of a submission, are here and do not rest.
@@ -134,7 +165,7 @@ impl Roster {
             self.liars.insert(key.clone(), now + BLOCK);
         }
         if let Some(peer) = self.peers.get_mut(key) {
-            peer.heard = SystemTime::UNIX_EPOCH;
+            peer.is_gone = true;
         }
     }
 
@@ -153,6 +184,31 @@ impl Roster {
         self.peers.values().filter(|peer| peer.is_here(now)).count()
     }
 
+    /// All that were heard of or are blocked, as an operator is told.
+    pub(crate) fn told(&self, now: SystemTime) -> Vec<Heard> {
+        let blocked = |key: &PublicKey| self.liars.get(key).filter(|until| **until > now);
+        let keys: BTreeSet<&PublicKey> = self.peers.keys().chain(self.liars.keys()).collect();
+        let told = keys.into_iter().filter_map(|key| {
+            let peer = self.peers.get(key);
+            let (standing, since) = match (blocked(key), peer) {
+                (Some(until), _) => (Standing::Blocked, *until - BLOCK),
+                (None, Some(peer)) if peer.is_here(now) => (Standing::Here, peer.since),
+                (None, Some(peer)) => (Standing::Away, peer.heard + SILENCE_MAX),
+                // Its time is over, and it has said nothing since.
+                (None, None) => return None,
+            };
+            Some(Heard {
+                key: PeerKey::of(key),
+                standing,
+                since,
+                heard: peer.map(|peer| peer.heard),
+                hello: peer.map(|peer| peer.hello),
+                in_flight: peer.map_or(0, |peer| counted(peer.in_flight)),
+            })
+        });
+        told.collect()
+    }
+
     /// Chunks asked of all of them.
     pub(crate) fn in_flight(&self) -> usize {
         self.peers.values().map(|peer| peer.in_flight).sum()
@@ -161,7 +217,7 @@ impl Roster {
 
 impl Peer {
     fn is_here(&self, now: SystemTime) -> bool {
-        self.heard + SILENCE_MAX > now
+        !self.is_gone && self.heard + SILENCE_MAX > now
     }
 }
 

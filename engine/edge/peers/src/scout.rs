@@ -1,18 +1,22 @@
 //! What is missing here. Looks at blobs one by one and hands on those that are not complete, a few at a
-//! time: fresh ones first, newest of them first, then those that nobody could help with before, then
-//! whatever a sweep of the flow finds.
+//! time: what the operator wants first, then fresh ones, newest of them first, then those that nobody
+//! could help with before, then whatever a sweep of the flow finds. What the operator has stopped is
+//! looked at and not handed on, until he wants it again.
 //!
 //! ```text
 //!  submitted, hinted ─► fresh ──3 s without a chunk of a client──┐
 //!                                  ┌─ later ◄──nobody could help─┤
-//!                                  └──2 s, 4 s … 60 s────────────┤
+//!                                  └──2 s, 4 s … 60 s, or when───┤
+//!                                     somebody has it by now     │
 //!  0, 1, 2 … ─► sweep ──not complete──────────────────────────► open ─► filled ─► looked at again
+//!  a wish ────► asked ──not complete───────────────────────────►
 //! ```
 //! It keeps its places in memory: after a start the sweep begins at the first submission. Nothing that
 //! is forgotten here is lost, since the sweep comes by again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -22,23 +26,50 @@ use commonware_runtime::Clock;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    board::Board,
     bounds::{
-        AUDIT_EVERY, FRESH_LOOKS_MAX, FRESH_MAX, FRESH_WAIT, GAPS_MAX, LATER_MAX, LATER_MAX_WAIT,
-        LATER_MIN, POLL_EVERY, SWEEP_BREATH, SWEEP_PAUSE, SWEEP_STEP, WINDOW_MAX,
+        AUDIT_EVERY, FRESH_LOOKS_MAX, FRESH_MAX, FRESH_WAIT, GAPS_MAX, HINT_PAUSE, LATER_MAX,
+        LATER_MAX_WAIT, LATER_MIN, POLL_EVERY, STOPPED_MAX, SWEEP_BREATH, SWEEP_PAUSE, SWEEP_STEP,
+        WINDOW_MAX,
     },
     fetch::{Filled, Gap},
     holder::{Holder, HolderError},
     status::{Counts, counted, set},
 };
 
+/// What the desk is told.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Fill this.
+    Open(Gap),
+    /// Fill no more of this submission.
+    Close(u64),
+}
+
+/// What the operator wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Fetch this submission, before others.
+    Fetch(u64),
+    /// Do not fetch it, until it is wanted again.
+    Stop(u64),
+}
+
+/// Tasks that wait for the desk: each gap once to open it, and once to close it.
+pub(crate) const TASKS_MAX: usize = 2 * GAPS_MAX;
+
 /// What the scout hears.
 pub(crate) struct Ends {
     /// Submissions that somebody wants looked at.
     pub(crate) hints: mpsc::Receiver<u64>,
+    /// What the operator wants.
+    pub(crate) orders: mpsc::Receiver<Order>,
     /// How gaps ended.
     pub(crate) filled: mpsc::Receiver<Filled>,
     /// Somebody came who may help.
     pub(crate) wake: Arc<Notify>,
+    /// Submissions that somebody has by now.
+    pub(crate) grown: mpsc::Receiver<Range<u64>>,
 }
 
 /// A blob that a client may be uploading right now.
@@ -47,6 +78,14 @@ struct Fresh {
     /// What was missing at the last look.
     missing: Option<Vec<u64>>,
     looks: u32,
+    /// Some of it came: when it is looked at whether that was all.
+    hinted: Option<SystemTime>,
+}
+
+impl Fresh {
+    fn at(&self) -> SystemTime {
+        self.hinted.map_or(self.due, |hinted| hinted.min(self.due))
+    }
 }
 
 /// A blob that nobody could help with.
@@ -59,11 +98,17 @@ pub(crate) struct Scout<C, H> {
     clock: C,
     holder: H,
     counts: Counts,
-    gaps: mpsc::Sender<Gap>,
+    board: Board,
+    tasks: mpsc::Sender<Task>,
+    /// No more than the board lets in.
+    asked: BTreeSet<u64>,
+    stopped: BTreeSet<u64>,
     fresh: BTreeMap<u64, Fresh>,
     later: BTreeMap<u64, Later>,
     open: BTreeSet<u64>,
     next_seq: u64,
+    /// When they are counted again.
+    count_at: SystemTime,
     complete_below: u64,
     sweep: Sweep,
 }
@@ -89,17 +134,26 @@ enum Look {
 }
 
 impl<C: Clock, H: Holder> Scout<C, H> {
-    pub(crate) fn new(clock: C, holder: H, counts: Counts, gaps: mpsc::Sender<Gap>) -> Self {
+    pub(crate) fn new(
+        clock: C,
+        holder: H,
+        (counts, board): (Counts, Board),
+        tasks: mpsc::Sender<Task>,
+    ) -> Self {
         let now = clock.current();
         Scout {
             clock,
             holder,
             counts,
-            gaps,
+            board,
+            tasks,
+            asked: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             fresh: BTreeMap::new(),
             later: BTreeMap::new(),
             open: BTreeSet::new(),
             next_seq: 0,
+            count_at: now,
             complete_below: 0,
             sweep: Sweep {
                 at: 0,
@@ -115,16 +169,18 @@ impl<C: Clock, H: Holder> Scout<C, H> {
     pub(crate) async fn run(mut self, ends: Ends) {
         let Ends {
             mut hints,
+            mut orders,
             mut filled,
             wake,
+            mut grown,
         } = ends;
         // What is there at the start is old: no client is at it.
         self.next_seq = self.ask_next_seq().await.unwrap_or(0);
-        let mut counted_at = self.clock.current();
+        self.count_at = self.clock.current() + POLL_EVERY;
         loop {
             let now = self.clock.current();
-            if counted_at + POLL_EVERY <= now {
-                counted_at = now;
+            if self.count_at <= now {
+                self.count_at = now + POLL_EVERY;
                 self.count_submissions().await;
             }
             self.publish();
@@ -136,9 +192,12 @@ impl<C: Clock, H: Holder> Scout<C, H> {
                 while let Ok(end) = filled.try_recv() {
                     self.filled(end);
                 }
+                while let Ok(order) = orders.try_recv() {
+                    self.order(order);
+                }
                 continue;
             }
-            let until = self.due(now).min(counted_at + POLL_EVERY);
+            let until = self.due(now).min(self.count_at);
             select! {
                 hint = hints.recv() => match hint {
                     Some(seq) => self.hint(seq),
@@ -149,7 +208,15 @@ impl<C: Clock, H: Holder> Scout<C, H> {
                     Some(end) => self.filled(end),
                     None => return,
                 },
+                order = orders.recv() => match order {
+                    Some(order) => self.order(order),
+                    None => return,
+                },
                 _ = wake.notified() => self.wake(),
+                seqs = grown.recv() => match seqs {
+                    Some(seqs) => self.grown(seqs),
+                    None => return,
+                },
                 _ = self.clock.sleep_until(until) => {},
             }
         }
@@ -174,28 +241,71 @@ impl<C: Clock, H: Holder> Scout<C, H> {
             .next_seq
             .max(next_seq.saturating_sub(counted(FRESH_MAX)));
         for seq in first..next_seq {
-            self.hint(seq);
+            self.freshen(seq);
         }
         self.fresh.split_off(&next_seq);
         self.later.split_off(&next_seq);
+        self.stopped.split_off(&next_seq);
+        self.board.forget_from(next_seq);
         self.complete_below = self.complete_below.min(next_seq);
         self.next_seq = next_seq;
     }
 
     fn hint(&mut self, seq: u64) {
-        if self.open.contains(&seq) {
+        if seq >= self.next_seq {
+            // It is not counted yet: all are counted again, at once.
+            self.count_at = self.clock.current();
+        }
+        self.freshen(seq);
+    }
+
+    /// A client may be at it right now.
+    fn freshen(&mut self, seq: u64) {
+        if self.open.contains(&seq) || self.asked.contains(&seq) {
             return;
         }
-        self.later.remove(&seq);
-        let due = self.clock.current();
-        self.fresh.entry(seq).or_insert(Fresh {
-            due,
+        let now = self.clock.current();
+        if self.later.remove(&seq).is_some() {
+            self.board.forget(seq);
+        }
+        let fresh = self.fresh.entry(seq).or_insert(Fresh {
+            due: now,
             missing: None,
             looks: 0,
+            hinted: None,
         });
+        // One that waits for its next look may be whole by now. Hints come with each chunk.
+        fresh.hinted.get_or_insert(now + HINT_PAUSE);
         if self.fresh.len() > FRESH_MAX {
             self.fresh.pop_first();
         }
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Fetch(seq) => {
+                self.stopped.remove(&seq);
+                self.fresh.remove(&seq);
+                self.later.remove(&seq);
+                self.asked.insert(seq);
+            }
+            Order::Stop(seq) => self.stop(seq),
+        }
+    }
+
+    fn stop(&mut self, seq: u64) {
+        self.fresh.remove(&seq);
+        self.later.remove(&seq);
+        self.asked.remove(&seq);
+        self.stopped.insert(seq);
+        if self.stopped.len() > STOPPED_MAX {
+            self.stopped.pop_first();
+        }
+        if self.open.contains(&seq) && self.tasks.try_send(Task::Close(seq)).is_err() {
+            // Then what is open of it comes, and nothing after it.
+            tracing::debug!(seq, "a gap is not closed at once");
+        }
+        self.board.stopped(seq);
     }
 
     fn wake(&mut self) {
@@ -207,10 +317,23 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         self.sweep.due = self.sweep.due.min(now);
     }
 
+    /// Somebody has these by now: none of them waits any longer.
+    fn grown(&mut self, seqs: Range<u64>) {
+        let now = self.clock.current();
+        for (_, later) in self.later.range_mut(seqs) {
+            later.due = later.due.min(now);
+        }
+    }
+
     /// A gap ended: what it did not fill waits, and what it did is looked at again.
     fn filled(&mut self, end: Filled) {
         self.open.remove(&end.seq);
         let now = self.clock.current();
+        if end.given_up > 0 && self.stopped.contains(&end.seq) {
+            self.later.remove(&end.seq);
+            self.board.stopped(end.seq);
+            return;
+        }
         if end.given_up == 0 {
             self.put_later(end.seq, Later { due: now, tries: 0 });
             return;
@@ -221,11 +344,16 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         let due = now + wait.min(LATER_MAX_WAIT);
         let tries = tries.saturating_add(1);
         self.put_later(end.seq, Later { due, tries });
+        if self.later.contains_key(&end.seq) {
+            self.board.waits(end.seq, end.given_up, due, now);
+        }
     }
 
     fn put_later(&mut self, seq: u64, later: Later) {
         if self.later.len() < LATER_MAX || self.later.contains_key(&seq) {
             self.later.insert(seq, later);
+        } else {
+            self.board.forget(seq);
         }
     }
 
@@ -234,8 +362,13 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         if self.open.len() >= GAPS_MAX {
             return false;
         }
+        let mut asked = self.asked.iter();
+        if let Some(seq) = asked.find(|seq| !self.open.contains(seq)).copied() {
+            self.step_asked(seq, now).await;
+            return true;
+        }
         let fresh = self.fresh.iter().rev();
-        let fresh = fresh.filter(|(_, fresh)| fresh.due <= now);
+        let fresh = fresh.filter(|(_, fresh)| fresh.at() <= now);
         if let Some(seq) = fresh.map(|(seq, _)| *seq).next() {
             self.step_fresh(seq, now).await;
             return true;
@@ -251,12 +384,31 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         self.sweep.due <= now && self.step_sweep(now).await
     }
 
-    /// The first look is for what the next one is compared with.
+    /// What the operator wants is not left to a client first.
+    async fn step_asked(&mut self, seq: u64, now: SystemTime) {
+        self.asked.remove(&seq);
+        match self.look(seq).await {
+            Some(Look::Missing(gap)) => self.hand_on(gap),
+            Some(Look::Complete | Look::Nothing) => {}
+            None => {
+                let due = now + LATER_MAX_WAIT;
+                self.board.waits(seq, 0, due, now);
+                self.put_later(seq, Later { due, tries: 0 });
+            }
+        }
+    }
+
+    /// The first look is for what the next one is compared with. A look for a hint's sake is only for
+    /// whether the blob is whole.
     async fn step_fresh(&mut self, seq: u64, now: SystemTime) {
         let look = self.look(seq).await;
         let Some(fresh) = self.fresh.get_mut(&seq) else {
             return;
         };
+        fresh.hinted = None;
+        if fresh.due > now && !matches!(look, Some(Look::Complete | Look::Nothing)) {
+            return;
+        }
         fresh.due = now + FRESH_WAIT;
         let gap = match look {
             Some(Look::Missing(gap)) => gap,
@@ -333,9 +485,15 @@ impl<C: Clock, H: Holder> Scout<C, H> {
 
     fn hand_on(&mut self, gap: Gap) {
         let seq = gap.blob.seq;
+        if self.stopped.contains(&seq) {
+            self.later.remove(&seq);
+            return;
+        }
+        let missing = counted(gap.missing.len());
         // There is room: no more are open than it holds. If the other end is gone, so is this soon.
-        if self.gaps.try_send(gap).is_ok() {
+        if self.tasks.try_send(Task::Open(gap)).is_ok() {
             self.open.insert(seq);
+            self.board.opened(seq, missing, self.clock.current());
         }
     }
 
@@ -351,6 +509,10 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         match look {
             Look::Missing(_) => self.complete_below = self.complete_below.min(seq),
             Look::Complete | Look::Nothing => {
+                match look {
+                    Look::Complete => self.board.whole(seq),
+                    _ => self.board.forget(seq),
+                }
                 if self.complete_below == seq && seq < self.next_seq {
                     self.complete_below += 1;
                 }
@@ -385,7 +547,7 @@ impl<C: Clock, H: Holder> Scout<C, H> {
         if self.open.len() >= GAPS_MAX {
             return now + POLL_EVERY;
         }
-        let fresh = self.fresh.values().map(|fresh| fresh.due);
+        let fresh = self.fresh.values().map(Fresh::at);
         let later = self
             .later
             .iter()
@@ -401,6 +563,7 @@ impl<C: Clock, H: Holder> Scout<C, H> {
     fn publish(&self) {
         set(&self.counts.next_seq, self.next_seq);
         set(&self.counts.complete_below, self.complete_below);
+        set(&self.counts.sweep_at, self.sweep.at);
         let waiting = self.later.keys().filter(|seq| !self.open.contains(seq));
         set(&self.counts.stalled, counted(waiting.count()));
     }

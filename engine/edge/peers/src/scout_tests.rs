@@ -14,7 +14,11 @@ use lode_proofs::{ChunkProof, Hash32};
 use lode_wire::Slice;
 
 use super::*;
-use crate::{bounds::HINTS_MAX, holder::Blob};
+use crate::{
+    board::FetchState,
+    bounds::{HINTS_MAX, ORDERS_MAX},
+    holder::Blob,
+};
 
 /// What is missing of each blob, and what was asked.
 #[derive(Clone, Default)]
@@ -99,32 +103,44 @@ const NONE: [u64; 0] = [];
 struct Scene {
     context: Context,
     counts: Counts,
+    board: Board,
     hints: mpsc::Sender<u64>,
-    gaps: mpsc::Receiver<Gap>,
+    orders: mpsc::Sender<Order>,
+    tasks: mpsc::Receiver<Task>,
     filled: mpsc::Sender<Filled>,
     wake: Arc<Notify>,
+    grown: mpsc::Sender<Range<u64>>,
 }
 
 impl Scene {
     fn new(context: Context, script: &Script) -> Scene {
-        let (gaps, gaps_end) = mpsc::channel(GAPS_MAX);
+        let (tasks, tasks_end) = mpsc::channel(TASKS_MAX);
         let (hints, hints_end) = mpsc::channel(HINTS_MAX);
+        let (orders, orders_end) = mpsc::channel(ORDERS_MAX);
         let (filled, filled_end) = mpsc::channel(GAPS_MAX);
-        let (counts, wake) = (Counts::default(), Arc::new(Notify::new()));
-        let scout = Scout::new(context.child("clock"), script.clone(), counts.clone(), gaps);
+        let (grown, grown_end) = mpsc::channel(1);
+        let (counts, board) = (Counts::default(), Board::default());
+        let wake = Arc::new(Notify::new());
+        let books = (counts.clone(), board.clone());
+        let scout = Scout::new(context.child("clock"), script.clone(), books, tasks);
         let ends = Ends {
             hints: hints_end,
+            orders: orders_end,
             filled: filled_end,
             wake: wake.clone(),
+            grown: grown_end,
         };
         context.child("scout").spawn(move |_| scout.run(ends));
         Scene {
             context,
             counts,
+            board,
             hints,
-            gaps: gaps_end,
+            orders,
+            tasks: tasks_end,
             filled,
             wake,
+            grown,
         }
     }
 
@@ -134,7 +150,24 @@ impl Scene {
 
     /// Numbers of the gaps that were handed on since.
     fn handed_on(&mut self) -> Vec<u64> {
-        std::iter::from_fn(|| self.gaps.try_recv().ok().map(|gap| gap.blob.seq)).collect()
+        let opened = std::iter::from_fn(|| self.tasks.try_recv().ok()).map(|task| match task {
+            Task::Open(gap) => gap.blob.seq,
+            Task::Close(seq) => panic!("{seq} is closed"),
+        });
+        opened.collect()
+    }
+
+    /// The one gap that was closed since.
+    fn closed(&mut self) -> u64 {
+        let task = self.tasks.try_recv().unwrap();
+        let Task::Close(seq) = task else {
+            panic!("{task:?}");
+        };
+        seq
+    }
+
+    fn state(&self, seq: u64) -> Option<FetchState> {
+        self.board.fetch(seq).map(|fetch| fetch.state)
     }
 
     fn end(&self, seq: u64, kept: u64, given_up: u64) {
@@ -211,7 +244,7 @@ fn leaves_clients_alone_for_a_minute() {
 }
 
 /// The waits of a blob that nobody can help with double up to a minute; progress begins them anew, and
-/// a peer that comes ends them.
+/// a peer that comes ends them, and so does one that has it by now.
 #[test]
 fn waits_longer_each_time() {
     let script = Script::of(1);
@@ -237,6 +270,14 @@ fn waits_longer_each_time() {
         scene.wake.notify_one();
         scene.pass(10).await;
         assert_eq!(scene.handed_on(), [0], "somebody came");
+        scene.end(0, 0, 1);
+        scene.pass(100).await;
+        scene.grown.try_send(1..9).unwrap();
+        scene.pass(10).await;
+        assert_eq!(scene.handed_on(), NONE, "of another");
+        scene.grown.try_send(0..1).unwrap();
+        scene.pass(10).await;
+        assert_eq!(scene.handed_on(), [0], "somebody has it by now");
     });
 }
 
@@ -263,6 +304,80 @@ fn sweeps_at_a_pace() {
         scene.pass(3_200_000).await;
         assert_eq!(scene.handed_on(), [7]);
         assert_eq!(scene.counts.status().complete_below, 7);
+    });
+}
+
+/// What the operator wants is not left to a client, and goes before all others; what he has stopped is
+/// closed and not begun again by any way, until he wants it.
+#[test]
+fn the_operator_is_heard() {
+    let script = Script::of(100);
+    for seq in 0..200 {
+        script.lose(seq, &[seq]);
+    }
+    scene(&script.clone(), |mut scene| async move {
+        scene.pass(1000).await;
+        scene.handed_on();
+        script.0.next_seq.store(103, Relaxed);
+        scene.pass(1000).await;
+        for seq in [99, 101] {
+            scene.orders.try_send(Order::Fetch(seq)).unwrap();
+        }
+        scene.end(0, 0, 1);
+        scene.end(1, 0, 1);
+        scene.pass(10).await;
+        assert_eq!(scene.handed_on(), [99, 101]);
+        assert_eq!(scene.state(99), Some(FetchState::Open));
+
+        scene.orders.try_send(Order::Stop(101)).unwrap();
+        scene.pass(10).await;
+        assert_eq!(scene.closed(), 101);
+        scene.end(101, 0, 1);
+        scene.hints.try_send(101).unwrap();
+        scene.pass(70_000).await;
+        // Hints, second turns and the sweep have all come by; some of what is open ends.
+        let handed_on = scene.handed_on();
+        assert!(!handed_on.contains(&101), "{handed_on:?}");
+        assert_eq!(scene.state(101), Some(FetchState::Stopped));
+        scene.orders.try_send(Order::Fetch(101)).unwrap();
+        scene.pass(10).await;
+        scene.end(2, 0, 1);
+        scene.pass(10).await;
+        assert_eq!(scene.handed_on(), [101]);
+        assert_eq!(scene.state(101), Some(FetchState::Open));
+        // A client has brought it meanwhile.
+        script.lose(101, &[]);
+        scene.end(101, 1, 0);
+        scene.pass(10).await;
+        assert_eq!(scene.state(101), Some(FetchState::Whole));
+    });
+}
+
+/// Of what is submitted and whole others can be told at once, without a count or a sweep in between;
+/// while chunks come, each with a hint, it is neither taken from the client nor looked at each time.
+#[test]
+fn what_is_whole_is_known_at_once() {
+    let script = Script::of(0);
+    scene(&script.clone(), |mut scene| async move {
+        scene.pass(10).await;
+        script.lose(0, &[0, 1]);
+        script.0.next_seq.store(1, Relaxed);
+        scene.hints.try_send(0).unwrap();
+        scene.pass(10).await;
+        assert_eq!(scene.counts.status().next_seq, 1);
+        let looks = script.looks();
+        for _ in 0..200 {
+            scene.hints.try_send(0).unwrap();
+            scene.pass(10).await;
+        }
+        let pauses = 2000 / HINT_PAUSE.as_millis();
+        assert!(u128::from(script.looks() - looks) <= pauses + 1);
+        assert_eq!(scene.handed_on(), NONE);
+        script.lose(0, &[]);
+        scene.hints.try_send(0).unwrap();
+        scene.pass(110).await;
+        assert_eq!(scene.counts.status().complete_below, 1);
+        assert_eq!(scene.state(0), None, "nothing was fetched");
     });
 }
 

@@ -36,6 +36,8 @@ pub struct Status {
     pub next_seq: u64,
     /// All blobs of submissions below it are complete here.
     pub complete_below: u64,
+    /// The submission that the sweep of the flow looks at next.
+    pub sweep_at: u64,
 }
 
 /// The counts; clones are the same ones.
@@ -58,6 +60,7 @@ pub(crate) struct Inside {
     pub(crate) liars: AtomicU64,
     pub(crate) next_seq: AtomicU64,
     pub(crate) complete_below: AtomicU64,
+    pub(crate) sweep_at: AtomicU64,
 }
 
 impl std::ops::Deref for Counts {
@@ -85,6 +88,7 @@ impl Counts {
             liars: self.liars.load(Relaxed),
             next_seq: self.next_seq.load(Relaxed),
             complete_below: self.complete_below.load(Relaxed),
+            sweep_at: self.sweep_at.load(Relaxed),
         }
     }
 }

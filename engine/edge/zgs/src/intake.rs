@@ -27,7 +27,9 @@ pub async fn take(
                 // Clients send a chunk to the nodes of its slice; what others get they need not keep.
                 return Ok(());
             }
-            store(room, proof, bytes).await
+            store(room, proof, bytes).await?;
+            room.tell(submission.seq);
+            Ok(())
         }
         None => keep(room, segment).await,
     }
@@ -136,7 +138,10 @@ pub async fn flush(room: &Room, submission: &Submission) {
         }
         match room.shelf.put(proof, bytes).await {
             Ok(true) => {}
-            Ok(false) => room.meter.chunk(),
+            Ok(false) => {
+                room.meter.chunk();
+                room.tell(submission.seq);
+            }
             Err(error) => {
                 tracing::warn!(root = %submission.root, index, %error, "a chunk that waited is lost");
             }

@@ -67,9 +67,9 @@ pub use door::{Asks, Door, door};
 pub use meter::Metrics;
 pub use methods::module;
 pub use operator::{
-    Operator,
+    Opened, Operator,
     network::{Alone, Network},
-    serve_operator,
+    open as open_operator, serve_operator,
 };
 pub use room::Room;
 pub use serve::{Handle, serve};

@@ -155,7 +155,7 @@ pub struct Number {
 }
 
 /// All numbers of a room, for a page. Numbers of one name follow each other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Metrics(Arc<Room>);
 
 impl Metrics {

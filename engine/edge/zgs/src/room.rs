@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
@@ -11,7 +11,7 @@ use std::{
 use lode_flow::{Book, BookError, Submission};
 use lode_proofs::Hash32;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::{
     admission::Admission, cache::Cache, config::Config, intake, meter::Meter, shelf::Shelf,
@@ -20,6 +20,9 @@ use crate::{
 /// Chunks that are on their way to the store at once. Beyond it clients are told to wait, as by 0G's
 /// nodes, whose limit is 16.
 pub const WRITES_MAX: usize = 512;
+
+/// Numbers that wait for whoever listens to [`Room::news`]: chunks on their way at once, twice.
+const NEWS_MAX: usize = 2 * WRITES_MAX;
 
 /// What all methods share.
 pub struct Room {
@@ -37,6 +40,8 @@ pub struct Room {
     pub(crate) admission: Admission,
     pub(crate) meter: Arc<Meter>,
     peers: AtomicU64,
+    /// Who is told of what came.
+    news: OnceLock<mpsc::Sender<u64>>,
 }
 
 /// What is in it is long, and some of it secret.
@@ -61,6 +66,7 @@ impl Room {
             admission,
             meter: Arc::default(),
             peers: AtomicU64::new(0),
+            news: OnceLock::new(),
         })
     }
 
@@ -73,6 +79,23 @@ impl Room {
     #[must_use]
     pub fn peers(&self) -> u64 {
         self.peers.load(Relaxed)
+    }
+
+    /// Numbers of submissions that are new, or of which a client has brought a chunk, as often as it
+    /// has. Whoever reads too slowly misses some. None the second time: one listens.
+    #[must_use]
+    pub fn news(&self) -> Option<mpsc::Receiver<u64>> {
+        let (sender, receiver) = mpsc::channel(NEWS_MAX);
+        self.news.set(sender).is_ok().then_some(receiver)
+    }
+
+    /// Tells that a submission is new, or that some of it came.
+    pub fn tell(&self, seq: u64) {
+        if let Some(news) = self.news.get()
+            && news.try_send(seq).is_err()
+        {
+            tracing::debug!(seq, "nobody listens for what came");
+        }
     }
 
     /// The first submission of a blob; none if the chain has none. Every submission of a blob is

@@ -8,36 +8,38 @@ mod world;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use lode_proofs::{Hash32, keccak::keccak256, leads_to};
 use serde_json::{Value, json};
-use world::{Blob, CHUNK, Node};
+use world::{Blob, CHUNK, Node, table_is_true};
 
 /// The table lists what is served, nothing else, and each row has a test here.
 #[tokio::test]
 async fn the_table_is_true() {
     let (table, tests) = (include_str!("../METHODS.md"), include_str!("methods.rs"));
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
-    let rows: Vec<(&str, &str)> = rows
-        .map(|row| {
-            let (name, rest) = row.split_once('`').unwrap();
-            let test = rest.rsplit('`').nth(1).unwrap();
-            (name, test)
-        })
-        .collect();
-    let mut names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
-    names.sort_unstable();
-    let node = Node::new();
-    let mut served: Vec<&str> = node.module.method_names().collect();
-    served.sort_unstable();
-    assert_eq!(names, served);
-    for (name, test) in rows {
-        assert!(
-            tests.contains(&format!("async fn {test}()")),
-            "{name} has no test {test}"
-        );
-        assert!(
-            tests.contains(&format!("\"{name}\"")),
-            "{name} is not called"
-        );
+    table_is_true(table, tests, Node::new().module.method_names());
+}
+
+/// Whoever listens is told of each chunk that came and was new, sooner or later as it was.
+#[tokio::test]
+async fn what_comes_is_told() {
+    let (node, blob) = (Node::new(), Blob::new(1, 2 * CHUNK + 9));
+    let mut news = node.room.news().unwrap();
+    assert!(node.room.news().is_none(), "one listens");
+    let upload = |index| node.call("zgs_uploadSegment", json!([blob.segment(index)]));
+    // It waits for its submission.
+    assert_eq!(upload(0).await, Ok(Value::Null));
+    assert!(news.try_recv().is_err());
+    assert_eq!(node.submit(&[&Blob::new(2, 9), &blob]), [0, 1]);
+    node.room.submitted().await;
+    assert_eq!(news.try_recv(), Ok(1));
+    assert_eq!(upload(2).await, Ok(Value::Null));
+    assert_eq!(news.try_recv(), Ok(1));
+    assert!(upload(2).await.is_err(), "it is here");
+    assert!(news.try_recv().is_err());
+    // Nobody reads: what is told is bounded, and the chunks are kept.
+    for seq in 0..10_000 {
+        node.room.tell(seq);
     }
+    assert_eq!(upload(1).await, Ok(Value::Null));
+    assert!(news.len() < 10_000);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use lode_peers::{Blob, Config, Handle, Holder, HolderError, Peers, SERVE_RATE};
 use lode_proofs::{ChunkProof, Hash32};
 use lode_wire::Slice;
 use lode_zgs::Room;
-use tokio::time::sleep;
+use tokio::time::timeout;
 
 use crate::{
     failure::{Failure, Outcome},
@@ -42,11 +42,19 @@ pub fn start(
     })
 }
 
-/// Tells the room how many others there are; ends when the talk with them has.
-pub async fn count(handle: &Handle, room: &Room) {
+/// Tells the room how many others there are, and the others' side what is new in the room; ends when the
+/// talk with them has.
+pub async fn talk(handle: &Handle, room: &Room) {
+    let mut news = room.news().expect("nobody else listens");
     while !handle.is_ended() {
         room.set_peers(handle.peers());
-        sleep(COUNT_EVERY).await;
+        let hint = async {
+            while let Some(seq) = news.recv().await {
+                handle.hint(seq);
+            }
+        };
+        // It ends by the time alone: the room keeps the other end.
+        let _time = timeout(COUNT_EVERY, hint).await;
     }
 }
 

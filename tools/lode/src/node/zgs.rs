@@ -10,6 +10,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::Duration,
 };
@@ -23,17 +27,22 @@ use lode_chain_link::{
     store::{Store, StoreError},
 };
 use lode_flow::{AppendError, Block, Book, BookError, Pieces, Submission, Tags};
+use lode_peers::Handle;
 use lode_proofs::Hash32;
 use lode_wire::{NetworkIdentity, ProtocolVersion};
-use lode_zgs::{Asks, Config, Door, Room, door, serve, shelf::Shelf};
+use lode_zgs::{
+    Asks, Config, Door, Opened as OperatorOpened, Operator, OperatorDoors, Room, door,
+    open_operator, serve, shelf::Shelf,
+};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
 
-use super::peers;
+use super::{network::Among, peers};
 use crate::{
     failure::{Failure, Outcome},
+    random,
     settings::ZgsSettings,
 };
 
@@ -44,6 +53,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Time for all questions of a step; a chain that accepts connections and says nothing is away too.
 const STEP_TIME: Duration = Duration::from_secs(30);
+/// How long an operator's client may take to fetch the last answer.
+const OPERATOR_WAIT: Duration = Duration::from_secs(5);
 /// What nodes of 0G's present network say (0G wire, 6).
 const PROTOCOL: ProtocolVersion = ProtocolVersion {
     major: 0,
@@ -86,13 +97,41 @@ pub struct Opened {
 }
 
 /// Serves until it is told to stop.
-pub struct Running(watch::Sender<bool>);
+pub struct Running {
+    stop: watch::Sender<bool>,
+    end: watch::Receiver<bool>,
+    meters: Meters,
+}
 
 impl Running {
     /// Takes no more requests; those that are there are answered.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.stop.send_replace(true);
     }
+
+    /// Turns true when the operator wants the node to end.
+    pub fn end(&self) -> watch::Receiver<bool> {
+        self.end.clone()
+    }
+
+    /// What is counted, for the node's page.
+    pub fn meters(&self) -> Meters {
+        self.meters.clone()
+    }
+}
+
+/// What is counted of 0G's protocol, as soon as it is served. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Meters {
+    room: Arc<OnceLock<lode_zgs::Metrics>>,
+    peers: Arc<OnceLock<lode_peers::Metrics>>,
+}
+
+/// What a thread of these is told by, and tells.
+struct Wires {
+    stopping: watch::Receiver<bool>,
+    end: watch::Sender<bool>,
+    meters: Meters,
 }
 
 /// Opens the flow's book. The chain need not be there.
@@ -135,11 +174,24 @@ impl Opened {
             .build()
             .map_err(failed)?;
         let (door, asks) = door();
+        let operator = runtime.block_on(open_doors(&self.settings.operator))?;
         let (stop, stopping) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        let meters = Meters::default();
+        let running = Running {
+            stop,
+            end: ended,
+            meters: meters.clone(),
+        };
+        let wires = Wires {
+            stopping,
+            end,
+            meters,
+        };
         thread::Builder::new()
             .name("lode-zgs".to_owned())
             .spawn(move || {
-                if let Err(failure) = runtime.block_on(self.run(door, stopping)) {
+                if let Err(failure) = runtime.block_on(self.run(door, operator, wires)) {
                     tracing::error!(
                         next = failure.next,
                         "0G's storage RPC has ended: {}",
@@ -148,10 +200,15 @@ impl Opened {
                 }
             })
             .map_err(failed)?;
-        Ok((asks, Running(stop)))
+        Ok((asks, running))
     }
 
-    async fn run(self, door: Door, mut stopping: watch::Receiver<bool>) -> Outcome<()> {
+    async fn run(self, door: Door, operator: OperatorOpened, wires: Wires) -> Outcome<()> {
+        let Wires {
+            mut stopping,
+            end,
+            meters,
+        } = wires;
         let identity = tokio::select! {
             identity = self.identity() => identity?,
             _ = stopping.changed() => return Ok(()),
@@ -160,11 +217,12 @@ impl Opened {
             address: self.settings.listen,
             grpc: self.settings.grpc,
             origins: self.settings.origins.clone(),
+            operator: self.settings.operator.clone(),
             ..Config::new(identity)
         };
         let shelf = Shelf::of_slice(door, self.settings.slice, self.pieces.clone());
         let room = Room::new(config, self.book.clone(), shelf);
-        let server = serve(std::sync::Arc::clone(&room)).await;
+        let server = serve(Arc::clone(&room)).await;
         let server =
             server.map_err(|error| super::door::cannot_listen(self.settings.listen, &error))?;
         tracing::info!(address = %server.address(), "0G's storage RPC is served");
@@ -172,16 +230,33 @@ impl Opened {
             Some(peers) => Some(peers::start(peers, &self.settings, &self.dir, &room)?),
             None => None,
         };
-        let counted = async {
+        meters.set(&room, peers.as_ref());
+        let caught_up = Arc::new(AtomicBool::new(false));
+        let among = Among {
+            view: peers.as_ref().map(Handle::view),
+            room: Arc::clone(&room),
+            caught_up: Arc::clone(&caught_up),
+        };
+        let operator = operator.serve(&room, Arc::new(among));
+        let operator = operator.map_err(|error| no_operator(&error))?;
+        let mut asked = operator.shutdown();
+        let talk = async {
             match &peers {
-                Some(peers) => peers::count(peers, &room).await,
+                Some(peers) => peers::talk(peers, &room).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            followed = self.follow(&room) => followed?,
-            () = counted => {}
+            followed = self.follow(&room, &caught_up) => followed?,
+            () = talk => {}
+            Ok(_) = asked.wait_for(|asked| *asked) => {}
             _ = stopping.changed() => {}
+        }
+        let ends = *asked.borrow();
+        stop_operator(operator).await;
+        if ends {
+            // From here on as after a signal.
+            end.send_replace(true);
         }
         server.stop().await;
         if let Some(peers) = peers {
@@ -238,7 +313,7 @@ impl Opened {
     }
 
     /// Follows the flow for ever; ends only when its own books fail.
-    async fn follow(&self, room: &Room) -> Outcome<()> {
+    async fn follow(&self, room: &Room, caught_up: &AtomicBool) -> Outcome<()> {
         let broken = |error: &dyn std::fmt::Display| {
             Failure::other(
                 format!("the flow cannot be followed: {error}"),
@@ -264,11 +339,13 @@ impl Opened {
                         trouble.clear();
                     }
                     pause = RETRY;
+                    caught_up.store(!more, Relaxed);
                     if !more {
                         sleep(LOOK_EVERY).await;
                     }
                 }
                 Err(error) => {
+                    caught_up.store(false, Relaxed);
                     let text = error.to_string();
                     // Said once, not with every try.
                     if text != trouble {
@@ -305,6 +382,9 @@ impl Opened {
                 if !list.is_empty() {
                     room.submitted().await;
                 }
+                for submission in &list {
+                    room.tell(submission.seq);
+                }
                 Ok(true)
             }
             Step::Back { to, mark } => {
@@ -339,6 +419,38 @@ impl Opened {
             }
             tracing::warn!(count = gone.len(), "submissions are void");
         }
+    }
+}
+
+impl Meters {
+    fn set(&self, room: &Arc<Room>, peers: Option<&Handle>) {
+        self.room.get_or_init(|| lode_zgs::Metrics::of(room));
+        if let Some(peers) = peers {
+            self.peers.get_or_init(|| peers.view().metrics());
+        }
+    }
+
+    /// Each kind that there is, for a page.
+    pub fn each(&self) -> (Option<lode_zgs::Metrics>, Option<lode_peers::Metrics>) {
+        (self.room.get().cloned(), self.peers.get().cloned())
+    }
+}
+
+/// Opens the operator's doors, with chance for a word that is to be made.
+async fn open_doors(doors: &OperatorDoors) -> Outcome<OperatorOpened> {
+    let opened = open_operator(doors, random::bytes()?).await;
+    opened.map_err(|error| no_operator(&error))
+}
+
+fn no_operator(error: &std::io::Error) -> Failure {
+    let what = format!("the operator cannot be answered: {error}");
+    Failure::other(what, "correct --operator-listen or --operator-token")
+}
+
+/// Lets the operator have his answers, for as long as a node that ends may wait.
+async fn stop_operator(operator: Operator) {
+    if timeout(OPERATOR_WAIT, operator.stop()).await.is_err() {
+        tracing::warn!("the operator has not fetched an answer");
     }
 }
 

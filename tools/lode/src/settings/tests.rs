@@ -47,6 +47,8 @@ fn other_value(key: &str) -> &'static str {
         "slice" => "1/4",
         "peers_listen" => "127.0.0.4:1",
         "peers" => "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a@example.org:1",
+        "operator_listen" => "127.0.0.5:1",
+        "operator_token" => "/token",
         "log" => "debug",
         "log_format" => "json",
         key if key.ends_with("_time") => "3s",
@@ -66,12 +68,16 @@ fn every_flag_reaches_its_field() {
         };
         let given = [cli.common.given(), flags.given()].concat();
         // The chain's settings go together, and what serves 0G's clients needs them.
-        let zgs = ["zgs_", "peers"].iter().any(|of| key.name.starts_with(of));
+        let operator = key.name.starts_with("operator_");
+        let zgs = ["zgs_", "peers"].iter().any(|of| key.name.starts_with(of)) || operator;
         let mut names = Vec::new();
         if zgs || key.name.starts_with("chain") {
             names.extend(["chain", "chain_key", "chain_password_file"]);
         }
         names.extend(zgs.then_some("zgs_listen"));
+        if operator {
+            names.extend(["operator_listen", "operator_token"]);
+        }
         let rest = names.into_iter().map(|name| (name, other_value(name)));
         let rest = rest.filter(|(name, _)| *name != key.name);
         let rest: Vec<(String, String)> = rest
@@ -155,6 +161,9 @@ fn fields() {
     let peers = zgs.peers.as_ref().unwrap();
     assert_eq!(peers.listen, "127.0.0.4:1".parse().unwrap());
     assert_eq!(peers.others[0].host, "example.org:1");
+    let port = zgs.operator.loopback.as_ref().unwrap();
+    assert_eq!(port.address, "127.0.0.5:1".parse().unwrap());
+    assert_eq!(port.token_file, PathBuf::from("/token"));
     let sizes = [all.segment, all.ingest_memory, all.scrub_rate, all.max_blob];
     assert_eq!(sizes, [3 << 20; 4]);
     let spans = [
@@ -308,8 +317,48 @@ fn a_chain_to_follow() {
             vec![("zgs_grpc_listen", "127.0.0.1:0")],
             "zgs_listen is not",
         ),
+        (vec![("operator_listen", "unix:/s")], "zgs_listen is not"),
+        (vec![("operator_token", "/t")], "zgs_listen is not"),
     ] {
         let failure = read(&flags).unwrap_err();
         assert!(failure.what.contains(missing), "{failure}");
+    }
+}
+
+/// The operator comes in by a socket, or by a port of this machine with a word; what is neither, is
+/// open to others, or would do nothing is refused.
+#[test]
+fn doors_of_the_operator() {
+    let read = |flags: &[(&'static str, &str)]| {
+        let with = [("chain", "http://chain:1"), ("zgs_listen", "127.0.0.1:0")];
+        Settings::read(&[], &[], &[&with[..], flags].concat())
+    };
+    let doors = |flags: &[(&'static str, &str)]| read(flags).unwrap().zgs.unwrap().operator;
+    let (listen, token) = ("operator_listen", "operator_token");
+    assert_eq!(doors(&[]), lode_zgs::OperatorDoors::default());
+    let socket = doors(&[(listen, "unix:/run/lode.sock")]);
+    assert_eq!(socket.socket, Some(PathBuf::from("/run/lode.sock")));
+    assert_eq!(socket.loopback, None);
+    for address in ["127.0.0.1:5679", "[::1]:5679"] {
+        let port = doors(&[(listen, address), (token, "/t")]);
+        assert_eq!(port.socket, None);
+        assert_eq!(port.loopback.unwrap().address, address.parse().unwrap());
+    }
+    for (flags, says) in [
+        (vec![(listen, "0.0.0.0:5679"), (token, "/t")], "0.0.0.0"),
+        (vec![(listen, "[::]:5679"), (token, "/t")], "[::]"),
+        (vec![(listen, "10.0.0.1:5679"), (token, "/t")], "10.0.0.1"),
+        (vec![(listen, "unix:")], "unix:"),
+        (vec![(listen, "/run/lode.sock")], "/run/lode.sock"),
+        (
+            vec![(listen, "127.0.0.1:5679")],
+            "operator_token is not set",
+        ),
+        (vec![(listen, "unix:/s"), (token, "/t")], "would do nothing"),
+        (vec![(token, "/t")], "would do nothing"),
+    ] {
+        let failure = read(&flags).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.what.contains(says), "{failure}");
     }
 }

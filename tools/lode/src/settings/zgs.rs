@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use alloy_primitives::Address;
 use lode_peers::PeerAddress;
 use lode_wire::Slice;
+use lode_zgs::OperatorDoors;
 
-use super::Texts;
+use super::{Texts, operator};
 use crate::failure::{Failure, Outcome};
 
 /// How 0G's storage RPC is served.
@@ -26,6 +27,8 @@ pub struct ZgsSettings {
     pub slice: Slice,
     /// The other nodes, if it speaks to any.
     pub peers: Option<PeersSettings>,
+    /// Where the operator is answered, if he is.
+    pub operator: OperatorDoors,
 }
 
 /// How a node speaks to the others.
@@ -38,7 +41,14 @@ pub struct PeersSettings {
 }
 
 /// What means something only where 0G's storage RPC is served, and has no default.
-const NEED_IT: [&str; 4] = ["zgs_grpc_listen", "zgs_origins", "peers_listen", "peers"];
+const NEED_IT: [&str; 6] = [
+    "zgs_grpc_listen",
+    "zgs_origins",
+    "peers_listen",
+    "peers",
+    "operator_listen",
+    "operator_token",
+];
 
 /// None unless it has an address to listen on; then there must be a chain.
 pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
@@ -76,6 +86,7 @@ pub(super) fn settings(texts: &Texts) -> Outcome<Option<ZgsSettings>> {
             Slice::new(id.parse().ok()?, count.parse().ok()?).ok()
         })?,
         peers: peers(texts)?,
+        operator: operator::settings(texts)?,
         first_block: texts.parse("flow_first_block", |text| text.parse().ok())?,
     }))
 }

@@ -28,7 +28,7 @@ pub fn ask(url: &str, method: &str, params: Value) -> Value {
 }
 
 /// Submits a file through a node.
-fn submit(dir: &Path, file: &Path, node: &str, zgs: &str, chain: &str) -> Output {
+pub fn submit(dir: &Path, file: &Path, node: &str, zgs: &str, chain: &str) -> Output {
     let key = dir.join("key");
     fs::write(&key, KEY).unwrap();
     let (file, key, state) = (text(file), text(&key), text(&dir.join("state")));
@@ -149,7 +149,7 @@ fn nodes_heal_each_other() {
 }
 
 /// Waits until something is so.
-fn until(what: &str, is: impl Fn() -> bool) {
+pub fn until(what: &str, is: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !is() {
         assert!(Instant::now() < end, "{what}: not within a minute");

@@ -18,9 +18,11 @@ use tokio::sync::mpsc;
 use super::store::{Flow, Store};
 use crate::{
     SERVE_RATE, Status,
-    bounds::HINTS_MAX,
+    board::Board,
+    bounds::{HINTS_MAX, ORDERS_MAX},
     message::MESSAGE_LEN_MAX,
     node::{self, CHUNKS, Parts, WORDS, chunks_quota, words_quota},
+    scout::Order,
     status::Counts,
 };
 
@@ -63,7 +65,9 @@ impl Shape {
 pub(crate) struct Node {
     pub(crate) store: Store,
     counts: Counts,
+    pub(crate) board: Board,
     hints: Option<mpsc::Sender<u64>>,
+    orders: Option<mpsc::Sender<Order>>,
     running: Option<Handle<()>>,
 }
 
@@ -75,6 +79,10 @@ impl Node {
     pub(crate) fn hint(&self, seq: u64) {
         let hints = self.hints.as_ref().unwrap();
         hints.try_send(seq).unwrap();
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        self.orders.as_ref().unwrap().try_send(order).unwrap();
     }
 }
 
@@ -121,7 +129,9 @@ impl Net {
         let nodes = shape.slices.iter().map(|slice| Node {
             store: Store::new(&flow, *slice),
             counts: Counts::default(),
+            board: Board::default(),
             hints: None,
+            orders: None,
             running: None,
         });
         let mut net = Net {
@@ -172,15 +182,19 @@ impl Net {
     pub(crate) async fn start(&mut self, at: usize) {
         let (blocker, [words, chunks]) = self.ends(at).await;
         let (hints, hints_end) = mpsc::channel(HINTS_MAX);
+        let (orders, orders_end) = mpsc::channel(ORDERS_MAX);
         let rate = self.shape.rate;
         let node = &mut self.nodes[at];
         node.counts = Counts::default();
-        node.hints = Some(hints);
+        node.board = Board::default();
+        (node.hints, node.orders) = (Some(hints), Some(orders));
         let parts = Parts {
             holder: node.store.clone(),
             blocker,
             counts: node.counts.clone(),
+            board: node.board.clone(),
             hints: hints_end,
+            orders: orders_end,
             rate,
         };
         let context = self.context.child("node").with_attribute("at", at);

@@ -1,7 +1,7 @@
 //! Who cannot be helped waits, and who is being helped is left alone.
 
 use super::net::{Shape, run};
-use crate::bounds::FRESH_WAIT;
+use crate::{board::FetchState, bounds::FRESH_WAIT, scout::Order};
 
 const CHUNK: usize = 262_144;
 
@@ -111,6 +111,57 @@ fn rot_stays_at_home() {
         let liars = net.nodes.iter().map(|node| node.status().liars);
         assert_eq!(liars.sum::<u64>(), 0);
         assert!(net.nodes[0].status().chunks_lacked > 0);
+        net
+    });
+}
+
+/// What nobody had for long comes to all as soon as a client has brought it to one of them.
+#[test]
+fn what_came_late_is_fetched_at_once() {
+    run(5, Shape::of(&[0, 0], 1), |mut net| async move {
+        let seq = net.flow.submit(3 * CHUNK);
+        net.start_all().await;
+        // By now it is looked for once a minute.
+        net.pass(300).await;
+        net.nodes[0].store.upload(seq);
+        net.nodes[0].hint(seq);
+        net.pass(5).await;
+        assert_eq!(net.nodes[1].store.lacks(), 0);
+        net
+    });
+}
+
+/// A fetch that is stopped half way stays so, while others bring what else is missing; when it is wanted
+/// again the rest comes.
+#[test]
+fn a_fetch_is_stopped() {
+    let shape = Shape {
+        // 16 chunks at once, then one in two seconds.
+        rate: 128 << 10,
+        ..Shape::of(&[0, 0], 1)
+    };
+    run(6, shape, |mut net| async move {
+        let seq = net.flow.submit(60 * CHUNK);
+        net.nodes[0].store.upload(seq);
+        net.start_all().await;
+        net.until("some of it", |net| net.nodes[1].store.puts() > 18)
+            .await;
+        let state = |net: &super::net::Net| net.nodes[1].board.fetch(seq).unwrap().state;
+        assert_eq!(state(&net), FetchState::Open);
+        net.nodes[1].order(Order::Stop(seq));
+        // One may be on its way into the store.
+        net.pass(1).await;
+        let puts = net.nodes[1].store.puts();
+        let other = net.flow.submit(CHUNK);
+        net.nodes[0].store.upload(other);
+        net.pass(200).await;
+        assert_eq!(net.nodes[1].store.puts(), puts + 1);
+        assert_eq!(state(&net), FetchState::Stopped);
+        net.nodes[1].order(Order::Fetch(seq));
+        net.until_whole(&[1]).await;
+        net.until("told", |net| state(net) == FetchState::Whole)
+            .await;
+        assert_eq!(net.nodes[1].status().liars, 0, "late chunks are no lie");
         net
     });
 }

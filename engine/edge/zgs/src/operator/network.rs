@@ -91,10 +91,10 @@ pub struct NetworkInfo {
     pub disconnected_peers: u64,
     /// Which are connected.
     pub connected_peers: u64,
-    /// Of these, which this node called.
-    pub connected_outgoing_peers: u64,
+    /// Of these, which this node called; none if that is not known.
+    pub connected_outgoing_peers: Option<u64>,
     /// And which called it.
-    pub connected_incoming_peers: u64,
+    pub connected_incoming_peers: Option<u64>,
 }
 
 /// One of `admin_getPeers`.
@@ -111,7 +111,7 @@ pub struct PeerInfo {
     pub seen_ips: Vec<IpAddr>,
     /// The operator named it.
     pub is_trusted: bool,
-    /// Who called whom; none if it is not connected.
+    /// Who called whom; none if it is not connected, or that is not known.
     pub connection_direction: Option<Direction>,
     /// Its record, if there is one.
     pub enr: Option<String>,
@@ -145,11 +145,11 @@ pub enum Direction {
 pub struct ConnectionStatus {
     /// In one word.
     pub status: Connection,
-    /// Connections from it.
-    pub connections_in: u8,
+    /// Connections from it; none if it is not known who called.
+    pub connections_in: Option<u8>,
     /// Connections to it.
-    pub connections_out: u8,
-    /// Seconds since it was there; 0 while it is.
+    pub connections_out: Option<u8>,
+    /// Seconds since it was there; 0 while it is. One that never was: since this node started.
     pub last_seen_secs: u64,
 }
 
@@ -319,11 +319,11 @@ impl Serialize for SyncState {
 }
 
 /// One of `admin_getFileLocation`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Location {
-    /// Where it is.
-    pub ip: IpAddr,
+    /// Where it is: its address without a port, or its name where it is known by one.
+    pub ip: String,
     /// What it keeps of the flow.
     pub shard_config: Slice,
 }

@@ -205,6 +205,29 @@ impl Drop for Node {
     }
 }
 
+/// Asserts that a table of methods lists what is served and nothing else, and that each row names a test
+/// of `tests` that calls its method.
+pub fn table_is_true<'a>(table: &str, tests: &str, served: impl Iterator<Item = &'a str>) {
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: Vec<(&str, &str)> = rows
+        .map(|row| {
+            let (name, rest) = row.split_once('`').unwrap();
+            (name, rest.rsplit('`').nth(1).unwrap())
+        })
+        .collect();
+    let mut names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let mut served: Vec<&str> = served.collect();
+    served.sort_unstable();
+    assert_eq!(names, served);
+    for (name, test) in rows {
+        let is_there = tests.contains(&format!("async fn {test}()"));
+        assert!(is_there, "{name} has no test {test}");
+        let is_called = tests.contains(&format!("\"{name}\""));
+        assert!(is_called, "{name} is not called");
+    }
+}
+
 /// A blob with all that a client knows of it.
 pub struct Blob {
     pub bytes: Bytes,
