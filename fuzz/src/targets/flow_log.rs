@@ -4,13 +4,15 @@
 //!  submitter 32 | identity 32 | data     the topics of a Submit log after the first, then the rest
 //! ```
 
+use core::slice;
+
 use alloy_primitives::{Address, B256, Log, LogData, U256};
 use alloy_rpc_types_eth::Log as NodeLog;
 use alloy_sol_types::SolEvent;
 use lode_chain_link::{
     abi::Flow::{Submit, SubmitBy},
     flow,
-    logs::Reader,
+    logs::{LogsError, Read, Reader, Senders},
 };
 use lode_proofs::{
     SubmissionNode, blob_tree,
@@ -43,12 +45,11 @@ pub fn run(data: &[u8]) {
         submissionIndex: U256::from_be_bytes(seq.unwrap_or([0; 32])),
         caller: Address::ZERO,
     };
-    let mut reader = Reader::new(0, FlowShape::NEW, 0..=0);
-    let told = [submit, by.encode_log_data()];
-    let read = told.iter().try_for_each(|data| reader.take(&log(data)));
-    let Ok(read) = read.and_then(|()| reader.finish()) else {
+    let alone = read(Senders::Signers, slice::from_ref(&submit));
+    let Ok(read) = read(Senders::Logged, &[submit, by.encode_log_data()]) else {
         return;
     };
+    assert_eq!(alone.as_ref().ok(), Some(&read), "who sent it changes nothing else");
     let [submission] = &read.list[..] else {
         panic!("one was told");
     };
@@ -62,6 +63,14 @@ pub fn run(data: &[u8]) {
         .sum();
     assert_eq!(submission.start + sectors, read.shape.length());
     assert!(submission.tags.len() < data.len(), "nothing from nothing");
+}
+
+/// What a flow has logged, as a reader takes it that learns senders so.
+fn read(senders: Senders, told: &[LogData]) -> Result<Read, LogsError> {
+    let mut reader = Reader::new(0, FlowShape::NEW, 0..=0, senders);
+    told.iter()
+        .try_for_each(|data| reader.take(&log(data)))
+        .and_then(|()| reader.finish())
 }
 
 /// The log that the input stands for; none of a shorter one.
