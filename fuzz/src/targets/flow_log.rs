@@ -49,7 +49,11 @@ pub fn run(data: &[u8]) {
     let Ok(read) = read(Senders::Logged, &[submit, by.encode_log_data()]) else {
         return;
     };
-    assert_eq!(alone.as_ref().ok(), Some(&read), "who sent it changes nothing else");
+    assert_eq!(
+        alone.as_ref().ok(),
+        Some(&read),
+        "who sent it changes nothing else"
+    );
     let [submission] = &read.list[..] else {
         panic!("one was told");
     };
