@@ -75,6 +75,19 @@ pub enum Verb {
         #[arg(long, default_value_t = 1600)]
         before: u64,
     },
+    /// Four storage nodes of two slices: killed under uploads and downloads, robbed of their disks, cut
+    /// off from each other (root only), and whole in the end
+    Storage {
+        /// How often all of it
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// Blobs of each round, besides those of splits
+        #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u32).range(5..=10_000))]
+        blobs: u32,
+        /// Size of the largest blobs, in MiB
+        #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=1024))]
+        largest: u64,
+    },
     /// Runs a command that dies with its parent
     #[command(hide = true)]
     Guarded {

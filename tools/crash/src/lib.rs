@@ -14,7 +14,8 @@
 //! - [`node`], [`guarded`], [`apart`], [`links`], [`image`]: processes, their limits, networks and
 //!   filesystems;
 //! - [`kill`], [`power`], [`full`]: the proofs;
-//! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays.
+//! - [`chain`]: the same of the settlement chain, whose promise is that what was final stays;
+//! - [`storage`]: and of storage nodes among each other, where what one acknowledged comes to all.
 //!
 //! Promises: no mount and no loop device outlives the command, however it ends (they live in a
 //! mount namespace of its own); no other mount is touched; every node dies with its parent.
@@ -37,3 +38,4 @@ pub mod node;
 pub mod noise;
 pub mod power;
 pub mod setup;
+pub mod storage;

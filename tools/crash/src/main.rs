@@ -12,6 +12,7 @@ use crash::{
     kill::{self, Report},
     power,
     setup::Setup,
+    storage,
 };
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Outcome<Report> {
+    let mut no_splits = None;
     // Filesystems are mounted apart from the machine's; this may start the program again.
     let mounter = match &cli.verb {
         Verb::Guarded {
@@ -46,6 +48,14 @@ fn run(cli: &Cli) -> Outcome<Report> {
         Verb::Power { .. } => apart::go(Apart::Images)?,
         Verb::Full { .. } => apart::go(Apart::Memory)?,
         Verb::ChainPartition { .. } => apart::go(Apart::Network)?,
+        Verb::Storage { .. } => match apart::go(Apart::Network) {
+            // All of it but the splits can do without.
+            Err(Failure::Skipped(why)) => {
+                no_splits = Some(why);
+                Mounter::Root
+            }
+            other => other?,
+        },
         Verb::Kill { .. }
         | Verb::Seccomp { .. }
         | Verb::Chain { .. }
@@ -59,6 +69,19 @@ fn run(cli: &Cli) -> Outcome<Report> {
         Verb::ChainEpochs { blocks } => chain::epochs::run(&setup, *blocks),
         Verb::ChainSync { blocks, before } => chain::sync::run(&setup, *blocks, *before),
         Verb::ChainPartition { rounds } => chain::partition::run(&setup, *rounds),
+        Verb::Storage {
+            rounds,
+            blobs,
+            largest,
+        } => {
+            let plan = storage::run::Plan {
+                rounds: *rounds,
+                blobs: usize::try_from(*blobs).unwrap_or(usize::MAX),
+                largest: *largest << 20,
+                no_splits,
+            };
+            storage::run::run(&setup, &plan)
+        }
         Verb::Kill { cycles } => kill::run(&setup, *cycles),
         Verb::Seccomp { cycles } => kill::run_without_ring(&mut setup, *cycles),
         Verb::Power { rounds } => power::run(&setup, *rounds),

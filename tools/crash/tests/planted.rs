@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use crash::{
     args::Common,
     check::check,
@@ -12,6 +14,7 @@ use crash::{
     load::{CHUNK, Shape},
     node::Node,
     setup::Setup,
+    storage::{check::proven, kills::quietly, pay::Wish, stage::Stage},
 };
 
 fn setup() -> Setup {
@@ -46,7 +49,7 @@ fn every_kind_is_found() {
         until_full: false,
     };
     kill::under_load(&client, &mut ledgers, 1, shape, |_| {
-        setup.sleep(std::time::Duration::from_millis(1500))
+        setup.sleep(Duration::from_millis(1500))
     })
     .unwrap();
     let lost = stored(&client, &mut ledgers[0], 101);
@@ -91,4 +94,77 @@ fn every_kind_is_found() {
             .any(|(root, _)| line.contains(&root.to_string()))
     };
     assert!(lines.iter().all(known), "{lines:#?}");
+}
+
+/// How long storage nodes may look for what is planted as lost: nobody has it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the check says of a storage network in which something is wrong.
+fn broken(setup: &Setup, stage: &mut Stage<'_>) -> Vec<String> {
+    match proven(setup, &mut stage.nodes, &stage.shared, PATIENCE) {
+        Err(Failure::Broken(lines)) => lines,
+        other => panic!("nothing was noticed: {other:?}"),
+    }
+}
+
+/// An acknowledgement of what was never sent, other contents than those that were sent, and a slice of
+/// which all replicas have lost their disks: each is found on the nodes that it is planted on, and nothing
+/// else.
+#[test]
+fn losses_of_storage_nodes_are_found() {
+    let setup = setup();
+    let mut stage = Stage::new(&setup, false, 2 << 20).unwrap();
+    let sent = stage.submit(7).unwrap();
+    quietly(&mut stage, &sent).unwrap();
+    stage.expect_whole().unwrap();
+
+    let (seed, size) = (77, CHUNK + 9);
+    let never = stage.submit_these(&[Wish { seed, size }]).unwrap()[0];
+    let faces = stage.nodes.faces();
+    let blob = stage.shared.blob(never);
+    let keeps = |node: &usize| faces[*node].slice.keeps(blob.start, 0);
+    let owners: Vec<usize> = stage.nodes.numbers().into_iter().filter(keeps).collect();
+    stage.shared.ledger(|ledger| {
+        ledger.ack(never, owners[0], &[0]).unwrap();
+        ledger.blobs[sent[2]].seed ^= 1;
+    });
+    let changed = stage.shared.blob(sent[2]);
+    let lines = broken(&setup, &mut stage);
+    for node in &owners {
+        let lost = format!(
+            "is lost on node {node}: chunk 0 (acknowledged by node {})",
+            owners[0]
+        );
+        let found =
+            |line: &&String| line.contains(&format!("(seq {},", blob.seq)) && line.contains(&lost);
+        assert_eq!(lines.iter().filter(found).count(), 1, "{lost}: {lines:#?}");
+    }
+    let other = |line: &&String| {
+        line.contains(&format!("(seq {},", changed.seq)) && line.contains("has other bytes on node")
+    };
+    // One chunk, on both replicas of its slice.
+    assert_eq!(lines.iter().filter(other).count(), 2, "{lines:#?}");
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+
+    stage.shared.ledger(|ledger| {
+        ledger.blobs[never].acked.clear();
+        ledger.blobs[sent[2]].seed ^= 1;
+    });
+    stage.nodes.kill(&[0, 2]).unwrap();
+    for node in [0, 2] {
+        stage.nodes.wipe(node).unwrap();
+    }
+    stage.nodes.start(&setup, &[0, 2]).unwrap();
+    let lines = broken(&setup, &mut stage);
+    let blobs = stage.shared.blobs();
+    let of_slice = blobs
+        .iter()
+        .filter(|blob| blob.acked_in(faces[0].slice).next().is_some());
+    assert_eq!(lines.len(), 2 * of_slice.count(), "{lines:#?}");
+    for line in &lines {
+        assert!(
+            line.contains("is lost on node 0") || line.contains("is lost on node 2"),
+            "{line}"
+        );
+    }
 }

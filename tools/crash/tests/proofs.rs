@@ -122,3 +122,25 @@ fn chain_partition() {
         assert!(result["transactions"].as_u64().unwrap() > 0, "{result}");
     }
 }
+
+/// What a storage node acknowledged comes to every replica of its slice and stays there, through
+/// SIGKILL, a lost disk and, where this machine permits them, splits.
+#[test]
+fn storage() {
+    let _alone = alone();
+    let result = run(&["storage", "--blobs", "8", "--largest", "2"]).unwrap();
+    assert_eq!(result["lost"], 0);
+    assert_eq!(result["kills"], 16);
+    assert!(result["acked"]["whole"].as_u64() >= Some(8), "{result}");
+    for figure in [
+        &result["reads"]["chunks"],
+        &result["checked"]["proofs"],
+        &result["repairs"][0]["chunks"],
+    ] {
+        assert!(figure.as_u64().unwrap() > 0, "{result}");
+    }
+    match result["splits"]["skipped"].as_str() {
+        Some(why) => eprintln!("splits skipped: {why}"),
+        None => assert_eq!(result["splits"].as_array().unwrap().len(), 4),
+    }
+}
