@@ -8,12 +8,13 @@
 //!  end     all killed, all restarted ─► every acknowledged chunk on every replica, proven
 //! ```
 
-use std::time::Instant;
+use std::{sync::atomic::Ordering::SeqCst, time::Instant};
 
 use serde_json::{Value, json};
 
 use super::{
     kills,
+    ledger::Counts,
     nodes::{COUNT, SLICES},
     split::{self, Heal},
     stage::Stage,
@@ -79,12 +80,15 @@ fn report(
     heals: &[Heal],
     seconds: u64,
 ) -> Outcome<Report> {
-    let counts = stage.shared.ledger(|ledger| ledger.counts());
-    let load = |of: &std::sync::atomic::AtomicU64| of.load(std::sync::atomic::Ordering::SeqCst);
-    let (reads, read_bytes) = (load(&stage.shared.reads), load(&stage.shared.read_bytes));
-    let elsewhere = load(&stage.shared.elsewhere);
-    let memory = stage.nodes.memory();
-    let moved = stage.received()?.map(|all| all.iter().sum::<u64>());
+    let figures = Figures::of(stage)?;
+    let Figures {
+        counts,
+        reads,
+        read_bytes,
+        elsewhere,
+        memory,
+        moved,
+    } = figures;
     let tally = &stage.tally;
     let (median, longest) = median_and_longest(&tally.ready_ms);
     let splits = match &plan.no_splits {
@@ -100,51 +104,79 @@ fn report(
         "checked": tally.found, "memory_peak_bytes": memory, "moved_bytes": moved,
         "seed": stage.setup.seed, "seconds": seconds, "lost": 0,
     });
-    let mut lines = vec![
-        format!(
-            "{COUNT} nodes, {SLICES} slices: {} kills and {} more during restart, in {seconds} s (seed {})",
-            tally.kills, tally.killed_restarts, stage.setup.seed
-        ),
-        format!(
-            "acked     {} chunks of {} blobs ({} of them whole), {} MiB; {} acknowledgements",
-            counts.chunks,
-            counts.blobs,
-            counts.whole,
-            counts.bytes >> 20,
-            counts.acks
-        ),
-        format!(
-            "read      {reads} chunks ({} MiB) compared while nodes died; {elsewhere} of them from another \
-             replica than the first one asked",
-            read_bytes >> 20
-        ),
-        format!(
-            "checked   {} chunks on nodes ({} MiB) by contents and proof",
-            tally.found.proofs,
-            tally.found.bytes >> 20
-        ),
-        format!("restart   {median} ms (median), {longest} ms (longest), until clients are served"),
-    ];
+    let mut lines = vec![format!(
+        "{COUNT} nodes, {SLICES} slices: {} kills and {} more during restart, in {seconds} s (seed {})",
+        tally.kills, tally.killed_restarts, stage.setup.seed
+    )];
+    lines.extend(figures.lines());
+    lines.push(format!(
+        "checked   {} chunks on nodes ({} MiB) by contents and proof",
+        tally.found.proofs,
+        tally.found.bytes >> 20
+    ));
+    lines.push(format!(
+        "restart   {median} ms (median), {longest} ms (longest), until clients are served"
+    ));
     lines.extend(repairs.iter().map(repair_text));
     lines.extend(heals.iter().map(heal_text));
-    lines.extend(
-        plan.no_splits
-            .iter()
-            .map(|why| format!("split     skipped: {why}")),
-    );
-    lines.push(match moved {
-        Some(moved) => format!("moved     {} MiB between nodes", moved >> 20),
-        None => "moved     not counted: nodes have no links of their own".to_owned(),
-    });
-    lines.push(format!(
-        "memory    {} MiB, of the largest node",
-        memory >> 20
-    ));
+    let skipped = plan.no_splits.iter();
+    lines.extend(skipped.map(|why| format!("split     skipped: {why}")));
     lines.push("lost      0".to_owned());
-    Ok(Report {
-        json,
-        text: lines.join("\n"),
-    })
+    let text = lines.join("\n");
+    Ok(Report { json, text })
+}
+
+/// What was counted by others than the parts of the proof.
+struct Figures {
+    counts: Counts,
+    reads: u64,
+    read_bytes: u64,
+    elsewhere: u64,
+    /// Most bytes of memory of a node.
+    memory: u64,
+    /// Bytes between nodes, where their links are counted.
+    moved: Option<u64>,
+}
+
+impl Figures {
+    fn of(stage: &mut Stage<'_>) -> Outcome<Figures> {
+        let moved = stage.received()?.map(|all| all.iter().sum());
+        let shared = &stage.shared;
+        Ok(Figures {
+            counts: shared.ledger(|ledger| ledger.counts()),
+            reads: shared.reads.load(SeqCst),
+            read_bytes: shared.read_bytes.load(SeqCst),
+            elsewhere: shared.elsewhere.load(SeqCst),
+            memory: stage.nodes.memory(),
+            moved,
+        })
+    }
+
+    fn lines(&self) -> [String; 4] {
+        let counts = &self.counts;
+        [
+            format!(
+                "acked     {} chunks of {} blobs ({} of them whole), {} MiB; {} acknowledgements",
+                counts.chunks,
+                counts.blobs,
+                counts.whole,
+                counts.bytes >> 20,
+                counts.acks
+            ),
+            format!(
+                "read      {} chunks ({} MiB) compared while nodes died; {} of them from another replica \
+                 than the first one asked",
+                self.reads,
+                self.read_bytes >> 20,
+                self.elsewhere
+            ),
+            match self.moved {
+                Some(moved) => format!("moved     {} MiB between nodes", moved >> 20),
+                None => "moved     not counted: nodes have no links of their own".to_owned(),
+            },
+            format!("memory    {} MiB, of the largest node", self.memory >> 20),
+        ]
+    }
 }
 
 fn repair_json(repair: &Repair) -> Value {
