@@ -74,9 +74,9 @@ impl Known {
         }
     }
 
-    /// Sends the whole blob, as an upload of its root.
-    async fn finish(&mut self, store: &Store<SimWorld>) {
-        match self.send(store).await {
+    /// Sends the whole blob, as an upload of its root; only its end meets what is set `late`.
+    async fn finish(&mut self, store: &Store<SimWorld>, late: impl FnOnce()) {
+        match self.send(store, late).await {
             // An upload of a blob that was there may stay where it cannot be forgotten.
             Ok(existed) => {
                 self.upload = Some(false).filter(|_| !existed);
@@ -90,25 +90,29 @@ impl Known {
         }
     }
 
-    async fn send(&self, store: &Store<SimWorld>) -> Result<bool> {
+    async fn send(&self, store: &Store<SimWorld>, late: impl FnOnce()) -> Result<bool> {
         match store.resume(self.root, self.size(), EVER).await? {
             Resumed::Stored(stored) => Ok(stored.existed),
             Resumed::Upload(mut upload) => {
                 let from = usize::try_from(upload.offset()).unwrap();
                 upload.write(&self.bytes[from..]).await?;
+                upload.flush().await?;
+                late();
                 upload.finish().await.map(|stored| stored.existed)
             }
         }
     }
 
-    /// Sends the whole blob without a word of its root.
-    async fn stream(&mut self, store: &Store<SimWorld>) {
-        let mut upload = store.begin(EVER).await.unwrap();
-        let sent = match upload.write(&self.bytes).await {
-            Ok(()) => upload.finish().await,
-            Err(error) => Err(error),
+    /// Sends the whole blob without a word of its root; only its end meets what is set `late`.
+    async fn stream(&mut self, store: &Store<SimWorld>, late: impl FnOnce()) {
+        let sent = async {
+            let mut upload = store.begin(EVER).await?;
+            upload.write(&self.bytes).await?;
+            upload.flush().await?;
+            late();
+            upload.finish().await
         };
-        match sent {
+        match sent.await {
             Ok(_) => self.blob = Some(true),
             Err(error) => {
                 failed(&error);
@@ -185,17 +189,26 @@ async fn life(sim: &Sim, world: SimWorld, blobs: &mut [Known], dice: &mut impl F
         let at = usize::from(dice(3));
         let known = &mut blobs[at];
         warm(&store, start + step).await;
-        let fails = dice(2) == 0;
-        sim.set_faults(Faults {
-            sync_error: if fails { Chance::ALWAYS } else { Chance::NEVER },
-            ..Faults::default()
-        });
-        match dice(8) {
-            0 | 1 => known.begin(&store).await,
-            2 => known.finish(&store).await,
-            3 => known.stream(&store).await,
-            4 | 5 => known.delete(&store).await,
-            _ => known.abandon(&store).await,
+        let (fails, late) = (dice(2) == 0, dice(2) == 0);
+        let fail = |now: bool| {
+            sim.set_faults(Faults {
+                sync_error: if now { Chance::ALWAYS } else { Chance::NEVER },
+                ..Faults::default()
+            });
+        };
+        match (dice(10), fails && late) {
+            (0..=2, true) => known.finish(&store, || fail(true)).await,
+            (3..=4, true) => known.stream(&store, || fail(true)).await,
+            (way, _) => {
+                fail(fails);
+                match way {
+                    0 | 1 => known.begin(&store).await,
+                    2 => known.finish(&store, || ()).await,
+                    3 => known.stream(&store, || ()).await,
+                    4..=6 => known.delete(&store).await,
+                    _ => known.abandon(&store).await,
+                }
+            }
         }
         sim.set_faults(Faults::default());
     }
@@ -267,5 +280,39 @@ fn an_upload_in_doubt_is_ended_for_good() {
             sim.run(async |world| known.check(&open(world).await).await)
                 .unwrap();
         }
+    }
+}
+
+/// A delete of a blob whose manifest could not be written takes its upload along, so that neither comes
+/// back, and what is uploaded from then on does not go with them.
+#[test]
+fn a_delete_in_doubt_takes_the_upload_along() {
+    for seed in 0..20 {
+        let sim = Sim::new(seed, Faults::default());
+        let mut known = Known::new(5, 2 * CHUNK);
+        sim.run(async |world| {
+            let store = open(world).await;
+            warm(&store, 0).await;
+            let fail = |sync_error| {
+                sim.set_faults(Faults {
+                    sync_error,
+                    ..Faults::default()
+                });
+            };
+            known.finish(&store, || fail(Chance::ALWAYS)).await;
+            assert_eq!((known.blob, known.upload), (None, None), "it failed");
+            fail(Chance::NEVER);
+            assert!(store.delete(known.root).await.unwrap());
+            assert!(!store.delete(known.root).await.unwrap());
+            assert!(!store.abandon(known.root).await.unwrap());
+            (known.blob, known.upload) = (Some(false), Some(false));
+            if seed % 2 == 0 {
+                known.begin(&store).await;
+            }
+        })
+        .unwrap();
+        sim.crash(Crash::Kill);
+        sim.run(async |world| known.check(&open(world).await).await)
+            .unwrap();
     }
 }
