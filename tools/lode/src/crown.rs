@@ -56,11 +56,6 @@ impl Crown {
         self.blob
     }
 
-    /// Root of a chunk that holds bytes.
-    pub fn chunk(&self, index: u64) -> Hash32 {
-        self.at(0, index)
-    }
-
     /// The proof of a chunk.
     ///
     /// # Errors
@@ -112,7 +107,7 @@ mod tests {
             assert_eq!(tree, lode_proofs::blob_tree(&bytes).unwrap());
             for (index, chunk) in (0..).zip(bytes.chunks(CHUNK)) {
                 let proof = crown.prove(index).unwrap();
-                assert_eq!(proof.chunk_root(), crown.chunk(index));
+                assert_eq!(proof.chunk_root(), crown.at(0, index));
                 let again = ChunkProof::from_wire(crown.blob(), index, &proof.to_wire()).unwrap();
                 again
                     .verify_with(&mut ChunkHasher::new(), chunk)
