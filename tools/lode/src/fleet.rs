@@ -101,7 +101,10 @@ pub struct Fleet {
 struct Name {
     zgs: String,
     lane: Option<Client>,
+    /// By the user, or by the operator of the indexer that the user has named.
     named: bool,
+    /// By the user.
+    typed: bool,
 }
 
 /// What an indexer says; 0G's writes null where it knows nobody.
@@ -127,7 +130,6 @@ impl Fleet {
             }
             ([], [], None) => told(usual, ca).await?,
             (named, [], None) => told(named, ca).await?,
-            ([], [zgs], None) => paired(usual, std::slice::from_ref(zgs), ca)?,
             (named, zgs, None) => paired(named, zgs, ca)?,
         };
         // A node that is named twice holds its chunks once.
@@ -135,7 +137,15 @@ impl Fleet {
         names.retain(|name| seen.insert(name.zgs.trim_end_matches('/').to_owned()));
         let mut asking = JoinSet::new();
         for (order, name) in names.into_iter().take(NODES_MAX).enumerate() {
-            let zgs = rpc(&name.zgs)?;
+            let zgs = match rpc(&name.zgs) {
+                Ok(zgs) => zgs,
+                Err(failure) if name.typed => return Err(failure),
+                // Of what others say, one part that is wrong spoils no other.
+                Err(failure) => {
+                    output.note(&format!("note: {} is left out: {}", name.zgs, failure.what));
+                    continue;
+                }
+            };
             asking.spawn(async move { (order, name.zgs.clone(), ask(zgs, name).await) });
         }
         let mut told = asking.join_all().await;
@@ -168,6 +178,11 @@ impl Fleet {
     /// All members.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Members that were named: what the chain holds, only they are asked.
+    pub fn named(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.named)
     }
 
     /// Leaves out who was only heard of and is of another network than `is_ours`; a node that was named
@@ -273,6 +288,7 @@ async fn listed(indexer: &str) -> Outcome<Vec<Name>> {
             zgs: node.url,
             lane: None,
             named,
+            typed: false,
         }
     };
     let trusted = listed.trusted.unwrap_or_default().into_iter();
@@ -300,6 +316,7 @@ fn paired(nodes: &[String], zgs: &[String], ca: Option<&Path>) -> Outcome<Vec<Na
                 zgs: zgs.clone(),
                 lane: lane.map(|lane| Client::new(lane, ca)).transpose()?,
                 named: true,
+                typed: true,
             })
         })
         .collect()
@@ -330,6 +347,7 @@ fn by_face(url: String, lane: Client) -> Outcome<Name> {
             zgs: url,
             lane: None,
             named: true,
+            typed: true,
         });
     };
     let port = port.ok_or_else(|| {
@@ -338,20 +356,25 @@ fn by_face(url: String, lane: Client) -> Outcome<Name> {
         Failure::usage(what, next)
     })?;
     let zgs = at_port(&url, port).ok_or_else(|| {
-        let what = format!("{url} has no host");
+        let what =
+            format!("{url} is behind TLS, and who ends that for its storage RPC is not known");
         Failure::usage(what, "name its storage RPC by --zgs")
     })?;
     Ok(Name {
         zgs,
         lane: Some(lane),
         named: true,
+        typed: true,
     })
 }
 
-/// The host of a URL at another port, without TLS: a proxy stands before one face, and its port says
-/// nothing of the other.
+/// The host of a URL at another port. None behind TLS: a proxy stands before one face and says nothing of
+/// the other, and whoever has asked for TLS is not to speak without.
 fn at_port(url: &str, port: u16) -> Option<String> {
     let url: ureq::http::Uri = url.parse().ok()?;
+    if url.scheme_str() != Some("http") {
+        return None;
+    }
     Some(format!("http://{}:{port}", url.host()?))
 }
 
@@ -364,12 +387,13 @@ mod tests {
     fn other_face() {
         for (url, want) in [
             ("http://127.0.0.1:5700", "http://127.0.0.1:5678"),
-            ("https://node.example", "http://node.example:5678"),
+            ("http://node.example", "http://node.example:5678"),
             ("http://[::1]:5700/", "http://[::1]:5678"),
         ] {
             assert_eq!(at_port(url, 5678).as_deref(), Some(want));
         }
         assert_eq!(at_port("/nowhere", 5678), None);
+        assert_eq!(at_port("https://node.example", 5678), None);
     }
 
     /// Faces that were named one by one belong together in their order; an API without its storage RPC is

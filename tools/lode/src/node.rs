@@ -67,11 +67,7 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
         _ => None,
     };
     let flow = zgs.as_ref().map(|zgs| zgs.book.clone());
-    // Port 0 stands for any: which one it became is known too late.
-    let desk = match &settings.zgs {
-        Some(zgs) if zgs.listen.port() != 0 => desk.with_storage_rpc(zgs.listen.port()),
-        _ => desk,
-    };
+    let desk = naming_storage_rpc(desk, settings);
     let (source, desk) = match &settings.chain {
         Some(ChainSettings {
             url,
@@ -117,6 +113,15 @@ pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
     until_ended(&news)?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The desk, telling where 0G's storage RPC is. Port 0 stands for any: which one it became is known too
+/// late.
+fn naming_storage_rpc(desk: Desk, settings: &Settings) -> Desk {
+    match &settings.zgs {
+        Some(zgs) if zgs.listen.port() != 0 => desk.with_storage_rpc(zgs.listen.port()),
+        _ => desk,
+    }
 }
 
 /// What is counted beside the store, as soon as there is any of it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   one node   GET of a range, again from where it was cut      checked as a whole by whoever takes them
-//!   slices     chunk by chunk, a few ahead, from any holder     each proven against the root before it goes on
+//!   slices     chunk by chunk, a few ahead, from any holder     each proven before it goes on
 //! ```
 
 use std::{

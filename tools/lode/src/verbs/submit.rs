@@ -158,6 +158,10 @@ impl Desk {
             );
             Failure::usage(what, "name chain and nodes of one network")
         })?;
+        if fleet.named().next().is_none() {
+            let what = "no node answers that you or the indexer's operator vouch for";
+            return Err(Failure::usage(what, "name one by --node"));
+        }
         // Where nobody keeps a slice, nothing is paid.
         fleet.cover(args.replicas, &BTreeSet::new())?;
         let key = keys::paying("--private-key", &args.private_key)?;
@@ -221,11 +225,12 @@ impl Desk {
         Ok(entry)
     }
 
-    /// The blob's submission, if a node knows one: the one that most likely needs nothing more.
+    /// The blob's submission, if a node knows one: the one that most likely needs nothing more. Who was
+    /// only heard of is not asked: one who invents it would have nothing paid, and nothing kept.
     async fn known(&self, tree: &BlobTree) -> Outcome<Option<Transaction>> {
         let (root, size) = (tree.root(), tree.shape().size());
         let mut asking = JoinSet::new();
-        for member in self.fleet.members() {
+        for member in self.fleet.named() {
             let member = member.clone();
             asking.spawn(async move {
                 let quick = member.zgs.within(TELL_TIME);

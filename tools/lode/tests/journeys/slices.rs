@@ -217,11 +217,7 @@ fn a_node_is_killed_in_the_middle() {
     let info = ask(&url(0), "zgs_getFileInfo", json!([root, true]));
     let kept = info["uploadedSegNum"].as_u64().unwrap();
     assert!((1..20).contains(&kept), "{info}");
-    let gives = |chunk: &u64| {
-        let sectors = json!([root, chunk * 1024, chunk * 1024 + 1]);
-        ask(&url(0), "zgs_downloadSegment", sectors) != Value::Null
-    };
-    let given = u64::try_from((0..40).filter(gives).count()).unwrap();
+    let given = given(&url(0), &root);
     let named = [&url(0), &other, &spare, &last]
         .map(String::as_str)
         .join(",");
@@ -242,16 +238,28 @@ fn a_node_is_killed_in_the_middle() {
         assert_eq!(whole, json!(true), "node {number}");
     }
 
-    // Nobody is left to keep slice 0: what to do is told, and it is no loss for good.
     nodes.remove(2).kill();
     nodes.remove(0).kill();
     fs::write(&file, noise(32, 100)).unwrap();
-    let lacking = submit(dir.path(), &file, &rpc, &["--zgs", &named]);
-    assert_eq!(code(&lacking), 5, "{lacking:?}");
-    let words = says(&lacking);
+    nobody_is_left(&submit(dir.path(), &file, &rpc, &["--zgs", &named]));
+    chain.stop();
+}
+
+/// How many of a blob's first forty chunks a node gives.
+fn given(url: &str, root: &str) -> u64 {
+    let gives = |chunk: &u64| {
+        let sectors = json!([root, chunk * 1024, chunk * 1024 + 1]);
+        ask(url, "zgs_downloadSegment", sectors) != Value::Null
+    };
+    u64::try_from((0..40).filter(gives).count()).unwrap()
+}
+
+/// Nobody is left to keep slice 0: what to do is told, and it is no loss for good.
+fn nobody_is_left(lacking: &Output) {
+    assert_eq!(code(lacking), 5, "{lacking:?}");
+    let words = says(lacking);
     assert!(
         words.contains("slice 0 of 2") && words.contains("--slice 0/2"),
         "{words}"
     );
-    chain.stop();
 }
