@@ -15,6 +15,8 @@ const MODE: u32 = 0o600;
 
 /// Behind the path of a socket, the folder that it is made in.
 const NURSERY: &str = ".new";
+/// In that folder, the socket.
+const YOUNG: &str = "s";
 
 /// Listens at a path. A socket there that nobody listens at any more is replaced.
 ///
@@ -41,17 +43,30 @@ pub async fn bind(path: &Path) -> io::Result<UnixListener> {
     nursery.push(NURSERY);
     let nursery = Path::new(&nursery);
     // One that a start that failed has left.
-    if nursery.exists() {
-        fs::remove_dir_all(nursery)?;
-    }
+    clear(nursery)?;
     DirBuilder::new().mode(0o700).create(nursery)?;
     let born = born_in(nursery, path);
-    fs::remove_dir_all(nursery)?;
+    clear(nursery)?;
     born
 }
 
+/// Removes the folder with the socket in it. Anything else in it is somebody's, and stays.
+fn clear(nursery: &Path) -> io::Result<()> {
+    let young = nursery.join(YOUNG);
+    if fs::symlink_metadata(&young).is_ok_and(|found| found.file_type().is_socket()) {
+        fs::remove_file(&young)?;
+    }
+    match fs::remove_dir(nursery) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let message = format!("{} is in the way: {error}", nursery.display());
+            Err(io::Error::new(error.kind(), message))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn born_in(nursery: &Path, path: &Path) -> io::Result<UnixListener> {
-    let young = nursery.join("s");
+    let young = nursery.join(YOUNG);
     let listener = UnixListener::bind(&young)?;
     fs::set_permissions(&young, Permissions::from_mode(MODE))?;
     fs::rename(&young, path)?;
@@ -83,5 +98,25 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"kept");
         let left = fs::read_dir(dir.path()).unwrap().count();
         assert_eq!(left, 2, "the folder that it was made in is gone");
+    }
+
+    /// A folder of somebody's that has the name of the one that it is made in stays as it is; what a
+    /// start that was killed has left there goes.
+    #[tokio::test]
+    async fn strange_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, folder) = (dir.path().join("socket"), dir.path().join("socket.new"));
+        let own = folder.join("own");
+        fs::create_dir(&folder).unwrap();
+        fs::write(&own, "kept").unwrap();
+        assert!(bind(&path).await.is_err());
+        assert_eq!(fs::read(&own).unwrap(), b"kept");
+        fs::rename(&own, folder.join(YOUNG)).unwrap();
+        assert!(bind(&path).await.is_err());
+        assert_eq!(fs::read(folder.join(YOUNG)).unwrap(), b"kept");
+        fs::remove_file(folder.join(YOUNG)).unwrap();
+        drop(UnixListener::bind(folder.join(YOUNG)).unwrap());
+        assert!(bind(&path).await.is_ok());
+        assert!(!folder.exists());
     }
 }
