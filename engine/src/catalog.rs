@@ -25,6 +25,7 @@ use crate::{
     index::{Found, Index, Long, Part, Place, Removed},
     log::segment::Segment,
     shelf::Shelf,
+    terms::expired,
 };
 
 pub use unfinished::{Declared, Unfinished};
@@ -249,13 +250,9 @@ impl<F: File> Catalog<F> {
 
     /// Forgets every upload whose expiry epoch has come, but those that are being written.
     pub fn drop_expired_uploads(&mut self, epoch: u32, in_session: impl Fn(u64) -> bool) {
-        let gone = |upload: &Unfinished| {
-            let expiry = upload.declared.map_or(0, |declared| declared.expiry);
-            expiry != 0 && expiry <= epoch
-        };
         let uploads = self.uploads.iter();
         let gone: Vec<u64> = uploads
-            .filter(|(blob, upload)| gone(upload) && !in_session(**blob))
+            .filter(|(blob, upload)| expired(upload.expiry(), epoch) && !in_session(**blob))
             .map(|(blob, _)| *blob)
             .collect();
         for blob in gone {

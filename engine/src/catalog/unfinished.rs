@@ -9,6 +9,7 @@ use crate::{
     Root,
     format::{manifest, record::Header},
     index::{Long, Place},
+    terms::longest,
 };
 
 /// An upload that is not complete: chunks of a blob number that no manifest binds to a root yet.
@@ -64,6 +65,15 @@ impl Unfinished {
                 .collect(),
             ..Unfinished::default()
         }
+    }
+
+    /// The epoch that it is forgotten in, 0 for none. While its manifest is in doubt, the longer of both
+    /// terms counts: the next start may find that, and then its parts have to be there.
+    pub fn expiry(&self) -> u32 {
+        let declared = self.declared.map(|declared| declared.expiry);
+        let doubt = self.doubt.map(|(_, expiry)| expiry);
+        let terms = declared.into_iter().chain(doubt);
+        terms.reduce(longest).unwrap_or(0)
     }
 
     /// Whole chunks from the start that are durable without a gap.
@@ -175,5 +185,38 @@ impl Unfinished {
         }
         let before = self.groups.insert(header.detail, (place, header.root));
         before.map(|(place, _)| (place, header.total_len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Parts stay for whichever may need them longer: who declared the upload, or a manifest that the
+    /// next start may find.
+    #[test]
+    fn longer_term() {
+        let upload = |declared: Option<u32>, doubt: Option<u32>| Unfinished {
+            declared: declared.map(|expiry| Declared {
+                root: NO_ROOT,
+                size: 1,
+                expiry,
+                place: Place::NONE,
+            }),
+            doubt: doubt.map(|expiry| (NO_ROOT, expiry)),
+            ..Unfinished::default()
+        };
+        for (declared, doubt, want) in [
+            (None, None, 0),
+            (Some(5), None, 5),
+            (None, Some(7), 7),
+            (Some(5), Some(10), 10),
+            (Some(10), Some(5), 10),
+            (Some(5), Some(0), 0),
+            (Some(0), Some(5), 0),
+        ] {
+            let found = upload(declared, doubt).expiry();
+            assert_eq!(found, want, "{declared:?} {doubt:?}");
+        }
     }
 }
