@@ -114,6 +114,14 @@ struct Tally {
     senders: Option<Senders>,
 }
 
+impl Tally {
+    /// One from before other flows could be followed says nothing of it, and is of one that logs them.
+    fn senders(&self) -> Option<Senders> {
+        let logged = || (self.next > 0).then_some(Senders::Logged);
+        self.senders.or_else(logged)
+    }
+}
+
 /// Follows a flow.
 pub struct Follow<N> {
     node: N,
@@ -212,7 +220,7 @@ impl<N: Contracts + Clone> Follow<N> {
         let (next, length, senders) = self
             .tallies
             .last()
-            .map_or(start, |tally| (tally.next, tally.length, tally.senders));
+            .map_or(start, |tally| (tally.next, tally.length, tally.senders()));
         let shape = FlowShape::new(length).map_err(|_| StoreError::Missing {
             key: self.key.clone(),
         })?;

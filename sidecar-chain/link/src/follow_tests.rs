@@ -183,3 +183,17 @@ fn asks_for_roots() {
     let elsewhere = Follow::open(chain.model.clone(), store, "other", Address::ZERO, 0).unwrap();
     assert!(now(elsewhere.root_after(1)).is_err());
 }
+
+/// A mark from before senders could be learned otherwise is of a flow that logs them, unless nothing was
+/// submitted yet.
+#[test]
+fn older_marks() {
+    let tally = |next: u64| {
+        let hash = alloy_primitives::B256::ZERO;
+        let told =
+            serde_json::json!({"block": {"number": 1, "hash": hash}, "next": next, "length": 1});
+        serde_json::from_value::<Tally>(told).unwrap().senders()
+    };
+    assert_eq!(tally(0), None);
+    assert_eq!(tally(1), Some(Senders::Logged));
+}
