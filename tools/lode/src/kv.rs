@@ -87,7 +87,7 @@ pub fn run(args: &KvArgs, ca: Option<&Path>, output: Output) -> Outcome<ExitCode
             Failure::other(what, "check --dir, --listen, --streams and the keys")
         })?;
         let url = format!("http://{}", handle.address());
-        let json = json!({ "url": url, "nodes": args.nodes, "pid": std::process::id() });
+        let json = json!({ "url": url, "pid": std::process::id() });
         let long = format!("lode kv ready at {url}  dir {}", args.dir.display());
         service::announce(&json, &url, &long, output)?;
         service::told_to_stop().await?;
