@@ -176,16 +176,7 @@ fn a_node_is_killed_in_the_middle() {
     let addresses: Vec<String> = (0..4)
         .map(|_| format!("127.0.0.1:{}", free_port()))
         .collect();
-    let start = |number: usize| {
-        let folder = dir.path().join(number.to_string());
-        fs::create_dir_all(&folder).unwrap();
-        let slice = format!("{}/2", number % 2);
-        let flags = ["--shards", "1", "--chain", &rpc, "--slice", &slice];
-        let flags = [&flags[..], &["--zgs-listen", &addresses[number]]].concat();
-        let node = Node::start(&folder, &flags);
-        wait_for(&addresses[number]);
-        node
-    };
+    let start = |number: usize| of_two(number, dir.path(), &rpc, &addresses[number]);
     let mut nodes: Vec<Node> = (0..4).map(start).collect();
     let chunks = 40;
     let bytes = noise(31, chunks * CHUNK - 5);
@@ -243,6 +234,18 @@ fn a_node_is_killed_in_the_middle() {
     fs::write(&file, noise(32, 100)).unwrap();
     nobody_is_left(&submit(dir.path(), &file, &rpc, &["--zgs", &named]));
     chain.stop();
+}
+
+/// Starts a node of one of two slices, by its number.
+fn of_two(number: usize, dir: &Path, rpc: &str, address: &str) -> Node {
+    let folder = dir.join(number.to_string());
+    fs::create_dir_all(&folder).unwrap();
+    let slice = format!("{}/2", number % 2);
+    let flags = ["--shards", "1", "--chain", rpc, "--slice", &slice];
+    let flags = [&flags[..], &["--zgs-listen", address]].concat();
+    let node = Node::start(&folder, &flags);
+    wait_for(address);
+    node
 }
 
 /// How many of a blob's first forty chunks a node gives.
