@@ -106,6 +106,8 @@ pub(crate) struct Scout<C, H> {
     fresh: BTreeMap<u64, Fresh>,
     later: BTreeMap<u64, Later>,
     open: BTreeSet<u64>,
+    /// Filled, and not looked at since; each has left a place among the open ones.
+    ended: BTreeSet<u64>,
     next_seq: u64,
     /// When they are counted again.
     count_at: SystemTime,
@@ -152,6 +154,7 @@ impl<C: Clock, H: Holder> Scout<C, H> {
             fresh: BTreeMap::new(),
             later: BTreeMap::new(),
             open: BTreeSet::new(),
+            ended: BTreeSet::new(),
             next_seq: 0,
             count_at: now,
             complete_below: 0,
@@ -335,6 +338,7 @@ impl<C: Clock, H: Holder> Scout<C, H> {
             return;
         }
         if end.given_up == 0 {
+            self.ended.insert(end.seq);
             self.put_later(end.seq, Later { due: now, tries: 0 });
             return;
         }
@@ -359,6 +363,11 @@ impl<C: Clock, H: Holder> Scout<C, H> {
 
     /// Looks at one blob, if one is due; whether it did.
     async fn step(&mut self, now: SystemTime) -> bool {
+        // Before anything else takes the places that they have left: what is whole is told at once.
+        if let Some(seq) = self.ended.pop_first() {
+            self.step_later(seq, now).await;
+            return true;
+        }
         if self.open.len() >= GAPS_MAX {
             return false;
         }
