@@ -12,11 +12,12 @@ use std::{
     fs,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
+use alloy_consensus::TxEnvelope;
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{B256, Bytes, U256};
+use alloy_primitives::{Address, B256, Bytes, U256};
 use lode_chain_light::{HeaderProof, Trust};
 use lode_chain_link::{addresses::COMMITTEE, committee};
 use lode_proofs::finality::Finality;
@@ -143,32 +144,57 @@ pub(super) fn change(network: &Network, blocks_per_epoch: u64) -> Outcome<u64> {
     Ok(last / blocks_per_epoch + EPOCHS_UNTIL)
 }
 
-/// Has a call of the registry in a block; the block's height. The account may be one that the load
-/// sends from as well: then it is tried again.
+/// Has a call of the registry in a block; the block's height. The load may send from the same account,
+/// and take the call's nonce: only then is the call signed anew, for one that merely waits would be
+/// carried out as well as its successor.
 fn sent(rpc: &Rpc, account: usize, value: U256, call: &Bytes) -> Result<u64, Trouble> {
+    let missing = || Trouble::Strange("a change of stake is in no block".to_owned());
     for _ in 0..TRIES {
         let nonce = rpc.nonce(load::account(account), "pending")?;
         let transaction = load::signed(account, nonce, COMMITTEE, value, call.clone(), GAS);
-        rpc.send(&[transaction.encoded_2718().into()])?;
-        for _ in 0..LOOKS {
-            if let Some((height, success)) = rpc.receipt(*transaction.hash())? {
-                return match success {
-                    true => Ok(height),
-                    false => Err(Trouble::Strange("the registry refused a change".to_owned())),
-                };
+        match settled(rpc, load::account(account), nonce, &transaction)? {
+            Some((height, true)) => return Ok(height),
+            Some((_, false)) => {
+                let what = "the registry refused a change".to_owned();
+                return Err(Trouble::Strange(what));
             }
-            thread::sleep(LOOK_TIME);
+            None if rpc.nonce(load::account(account), "latest")? > nonce => {}
+            None => return Err(missing()),
         }
     }
-    Err(Trouble::Strange(
-        "a change of stake is in no block".to_owned(),
-    ))
+    Err(missing())
 }
 
-/// Times that a transaction is sent anew, looks at each, and time between them.
+/// Sends a transaction until it is in a block, or another has its nonce; the block, and whether it did
+/// what it was to do. `None`: it is in no block.
+fn settled(
+    rpc: &Rpc,
+    account: Address,
+    nonce: u64,
+    transaction: &TxEnvelope,
+) -> Result<Option<(u64, bool)>, Trouble> {
+    let raw = Bytes::from(transaction.encoded_2718());
+    for look in 0..LOOKS {
+        if look % LOOKS_PER_SEND == 0 {
+            rpc.send(std::slice::from_ref(&raw))?;
+        }
+        // Asked before the receipt: a nonce that is used by then is this one's, or another's.
+        let used = rpc.nonce(account, "latest")? > nonce;
+        let receipt = rpc.receipt(*transaction.hash())?;
+        if receipt.is_some() || used {
+            return Ok(receipt);
+        }
+        thread::sleep(LOOK_TIME);
+    }
+    Ok(None)
+}
+
+/// Times that a call is signed at most, looks at each, after how many of them it is sent again, and time
+/// between them.
 const TRIES: u32 = 20;
-const LOOKS: u32 = 100;
-const LOOK_TIME: std::time::Duration = std::time::Duration::from_millis(50);
+const LOOKS: u32 = 1200;
+const LOOKS_PER_SEND: u32 = 100;
+const LOOK_TIME: Duration = Duration::from_millis(50);
 
 /// Who votes now, by who is missed.
 pub(super) fn joined_and_left(
