@@ -55,7 +55,7 @@ impl Config {
             operator: OperatorDoors::default(),
             identity,
             request_len_max: 100 << 20,
-            in_flight_max: 256 << 20,
+            in_flight_max: 128 << 20,
             answer_len_max: 10 << 20,
             batch_max: 256,
             connections_max: 8_192,
