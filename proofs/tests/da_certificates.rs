@@ -158,9 +158,21 @@ fn refusals_of_bytes() {
         Ok(world.by(&[0, 1, 2])),
         "6 and 8 holders have the same columns"
     );
-    let seats: Vec<u16> = (0..3072).map(|row| row % 16).collect();
-    let other = Certificate::decode(&bytes, &Assignment::new(&seats).unwrap());
-    assert!(matches!(other, Err(DecodeError::Length { .. })));
+    let of = |holders: u16| {
+        let seats: Vec<u16> = (0..3072).map(|row| row % holders).collect();
+        Certificate::decode(&bytes, &Assignment::new(&seats).unwrap())
+    };
+    assert!(matches!(of(10), Err(DecodeError::Length { .. })));
+    assert_eq!(of(16), Err(DecodeError::Id));
+    // A statement is read by itself as well.
+    let statement = world.statement;
+    let columns = world.holders.assignment().columns();
+    assert_eq!(Statement::decode(&bytes[..169], columns), Ok(statement));
+    assert_eq!(
+        Statement::decode(&bytes[..169], columns + 1),
+        Err(DecodeError::Id)
+    );
+    assert!(Statement::decode(&bytes[..170], columns).is_err());
 }
 
 /// [D-27] Signatures of others, or on another statement, do not count; each holder's is checked by

@@ -106,6 +106,40 @@ impl Statement {
         bytes
     }
 
+    /// What was encoded, by holders whose assignment asks for so many columns: well-formed, and its id
+    /// that of its roots.
+    ///
+    /// # Errors
+    /// [`DecodeError`]
+    pub fn decode(bytes: &[u8], columns: usize) -> Result<Self, DecodeError> {
+        // [D-25]
+        let mut reader = Reader::new(bytes);
+        let statement = Self::read(&mut reader, columns)?;
+        reader.end()?;
+        Ok(statement)
+    }
+
+    fn read(reader: &mut Reader<'_>, columns: usize) -> Result<Self, DecodeError> {
+        let quorum = read_quorum(reader)?;
+        let id = reader.hash()?;
+        let head = Head {
+            row_root: reader.hash()?,
+            check_root: reader.hash()?,
+            namespace_root: reader.hash()?,
+            shape: read_shape(reader)?,
+            columns: u16::try_from(columns).expect("at most 32"),
+        };
+        let expiry = reader.u64()?;
+        if head.id() != id {
+            return Err(DecodeError::Id);
+        }
+        Ok(Self {
+            quorum,
+            head,
+            expiry,
+        })
+    }
+
     /// What is signed.
     #[must_use]
     pub fn message(&self) -> Hash32 {
@@ -175,28 +209,11 @@ impl Certificate {
     pub fn decode(bytes: &[u8], assignment: &Assignment) -> Result<Self, DecodeError> {
         // [D-25]
         let mut reader = Reader::new(bytes);
-        let quorum = read_quorum(&mut reader)?;
-        let id = reader.hash()?;
-        let head = Head {
-            row_root: reader.hash()?,
-            check_root: reader.hash()?,
-            namespace_root: reader.hash()?,
-            shape: read_shape(&mut reader)?,
-            columns: u16::try_from(assignment.columns()).expect("at most 32"),
-        };
-        let expiry = reader.u64()?;
+        let statement = Statement::read(&mut reader, assignment.columns())?;
         let holders = assignment.holders();
         let signers = reader.take(holders.div_ceil(8))?.to_vec();
         let signature = *reader.array()?;
         reader.end()?;
-        if head.id() != id {
-            return Err(DecodeError::Id);
-        }
-        let statement = Statement {
-            quorum,
-            head,
-            expiry,
-        };
         let certificate = Self {
             statement,
             signers,

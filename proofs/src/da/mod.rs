@@ -12,7 +12,7 @@
 //! |---|---|
 //! | numbers, and who holds what | [`shape`], [`quorum`] |
 //! | blobs into a container | [`piece`], [`table`], [`container`] |
-//! | trees, and leaves of rows | [`tree`], [`rows`] |
+//! | trees, and leaves of rows | [`tree`], [`rows`], [`holding`] |
 //! | coding, and back | [`code`] |
 //! | checksums of rows | `checksum`, [`checks`] |
 //! | what a container is known by | [`namespace`], [`head`] |
@@ -31,6 +31,7 @@ pub mod piece;
 pub mod container;
 pub mod table;
 
+pub mod holding;
 pub mod rows;
 pub mod tree;
 
@@ -65,6 +66,7 @@ pub use code::restore;
 pub use coded::Coded;
 pub use container::{Container, ContainerBuilder};
 pub use head::Head;
+pub use holding::Holding;
 pub use namespace::NamespaceProof;
 pub use piece::{BlobRange, blob_root};
 pub use quorum::{Assignment, Quorum};

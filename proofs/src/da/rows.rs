@@ -18,7 +18,7 @@ use blake3::hazmat::HasherExt as _;
 
 use super::{
     shape::{ORIGINAL_ROWS, PIECE_LEN, ROWS, WIDTH_MAX},
-    tree::{Run, Tree, beside, fold_in_place, leaf, node, walk},
+    tree::{Run, Tree, beside, fold_in_place, leaf, node},
 };
 use crate::hash32::Hash32;
 
@@ -109,7 +109,7 @@ pub(crate) fn nothing_over(run: Run) -> Option<Hash32> {
     (run.first >= ROWS).then(|| (0..run.count.ilog2()).fold(NOTHING, |below, _| node(below, below)))
 }
 
-/// The nodes beside some rows, ascending, in the order in which [`root_over`] takes them.
+/// The nodes beside some rows, ascending, in the order of the walk [D-18].
 pub(crate) fn proof(tree: &Tree, rows: &[u16]) -> Vec<Hash32> {
     let mut found = Vec::new();
     let shown = |run: Run| run.first >= ROWS || !shown_in(rows, run).is_empty();
@@ -132,26 +132,8 @@ pub fn proof_len(rows: &[u16]) -> usize {
     count
 }
 
-/// Where rows, ascending, with their leaves, and the nodes beside them lead. `None` if there are
-/// more or fewer of those than belong there.
-pub(crate) fn root_over(rows: &[u16], leaves: &[Hash32], proof: &[Hash32]) -> Option<Hash32> {
-    // [D-18]
-    let mut beside = proof.iter();
-    let root = walk(Run::all(PLACES), &mut |run| {
-        if let Some(hash) = nothing_over(run) {
-            return Ok(Some(hash));
-        }
-        let shown = shown_in(rows, run);
-        if shown.is_empty() {
-            return beside.next().copied().map(Some).ok_or(());
-        }
-        Ok((run.count == 1).then(|| leaves[shown.start]))
-    });
-    root.ok().filter(|_| beside.next().is_none())
-}
-
 /// Which of the ascending rows lie in a run.
-fn shown_in(rows: &[u16], run: Run) -> core::ops::Range<usize> {
+pub(crate) fn shown_in(rows: &[u16], run: Run) -> core::ops::Range<usize> {
     let before = |end: usize| rows.partition_point(|row| usize::from(*row) < end);
     before(run.first)..before(run.first + run.count)
 }
@@ -159,7 +141,12 @@ fn shown_in(rows: &[u16], run: Run) -> core::ops::Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::da::holding::Holding;
     use alloc::vec;
+
+    fn root_over(rows: &[u16], leaves: &[Hash32], proof: &[Hash32]) -> Option<Hash32> {
+        Holding::new(rows, leaves, proof).map(|holding| holding.root())
+    }
 
     fn tree() -> Tree {
         let leaves = (0..3072u32).map(|row| leaf(&row.to_be_bytes()));

@@ -126,7 +126,7 @@ impl Run {
     }
 
     /// What the two children of its node are over.
-    fn split(self) -> (Self, Self) {
+    pub(crate) fn split(self) -> (Self, Self) {
         let left = self.count.next_power_of_two() / 2;
         let Self { first, count } = self;
         (

@@ -18,10 +18,11 @@ use super::{
     checksum::Checksum,
     decode::{DecodeError, Reader},
     head::Head,
+    holding::Holding,
     namespace::NamespaceTree,
     quorum::Quorum,
     refusal::Refusal,
-    rows::{RowHasher, RowPath, climb, root_over},
+    rows::{RowHasher, RowPath, climb},
     shape::{ORIGINAL_ROWS, ROWS},
     table::{Table, TableError},
     tree::leaf,
@@ -199,9 +200,17 @@ impl RowVerifier {
     /// # Errors
     /// The first [`Refusal`], in the order of the steps.
     pub fn sliver(&self, rows: &[u16], sliver: &Sliver<'_>) -> Result<Table, Refusal> {
+        self.held(rows, sliver).map(|(table, _)| table)
+    }
+
+    /// The same; also what the holder then knows of the tree, by which it shows its rows to others.
+    ///
+    /// # Errors
+    /// As [`RowVerifier::sliver`].
+    pub fn held(&self, rows: &[u16], sliver: &Sliver<'_>) -> Result<(Table, Holding), Refusal> {
         // [D-23]
-        self.rows(rows, &sliver.rows, &sliver.siblings)?;
-        self.table(sliver.table)
+        let holding = self.holding(rows, &sliver.rows, &sliver.siblings)?;
+        Ok((self.table(sliver.table)?, holding))
     }
 
     /// Checks several rows at once. Cost: SHA-256 or BLAKE3 of the rows, and their checksums.
@@ -209,13 +218,25 @@ impl RowVerifier {
     /// # Errors
     /// The first [`Refusal`], in the order of the steps.
     pub fn rows(&self, rows: &[u16], bytes: &[&[u8]], siblings: &[Hash32]) -> Result<(), Refusal> {
+        self.holding(rows, bytes, siblings).map(|_| ())
+    }
+
+    /// Several rows, and what they let one know of the tree.
+    fn holding(
+        &self,
+        rows: &[u16],
+        bytes: &[&[u8]],
+        siblings: &[Hash32],
+    ) -> Result<Holding, Refusal> {
         // [D-18], [D-23] steps 1 and 3
         let leaves = self.verifier.leaves(rows, bytes)?;
-        if root_over(rows, &leaves, siblings) != Some(self.verifier.head.row_root) {
+        let holding = Holding::new(rows, &leaves, siblings).ok_or(Refusal::RowRoot)?;
+        if holding.root() != self.verifier.head.row_root {
             return Err(Refusal::RowRoot);
         }
         self.verifier
-            .checksums(rows, bytes, |row| self.checks.of_row(row))
+            .checksums(rows, bytes, |row| self.checks.of_row(row))?;
+        Ok(holding)
     }
 
     /// Checks one row with its path.
@@ -230,7 +251,10 @@ impl RowVerifier {
     }
 
     /// Checks that this is the container's table: one of this length, with the namespace root.
-    fn table(&self, bytes: &[u8]) -> Result<Table, Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal`] of the table, [`Refusal::NamespaceRoot`]
+    pub fn table(&self, bytes: &[u8]) -> Result<Table, Refusal> {
         // [D-23] step 4
         let head = &self.verifier.head;
         let table = Table::decode(bytes)?;
