@@ -35,6 +35,18 @@ const LIBRARIES: &[Crate] = &[
         folder: "engine",
         may: &["lode-proofs", "lode-world"],
     },
+    // Knows committees, and nothing of a chain: they come in as values, too.
+    Crate {
+        name: "lode-da",
+        folder: "engine/da",
+        may: &["lode-proofs", "lode-net"],
+    },
+    // How nodes meet, whatever they then speak of.
+    Crate {
+        name: "lode-net",
+        folder: "engine/net",
+        may: &[],
+    },
     // Knows what the chain has ordered, and nothing of a chain: submissions come in as values.
     Crate {
         name: "lode-flow",
@@ -78,7 +90,7 @@ const LIBRARIES: &[Crate] = &[
     Crate {
         name: "lode-peers",
         folder: "engine/edge/peers",
-        may: &["lode-proofs", "lode-wire"],
+        may: &["lode-proofs", "lode-net", "lode-wire"],
     },
     Crate {
         name: "lode-miner",

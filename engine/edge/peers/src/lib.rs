@@ -25,7 +25,7 @@
 //!
 //! In reading order:
 //! - `holder`: what a node has to say of itself
-//! - `config`, `identity`: who the others are, and who this one is
+//! - `config`: who the others are; names and keys are `lode_net`'s
 //! - [`message`]: what they say to each other, byte by byte
 //! - [`bounds`], `status`, [`meter`]: how much of everything, and how much there was
 //! - `board`: what an operator is told
@@ -40,7 +40,6 @@
 mod holder;
 
 mod config;
-mod identity;
 
 pub mod message;
 

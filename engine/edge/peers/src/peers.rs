@@ -1,7 +1,6 @@
 //! A node on this machine: its own thread, its identity, its sockets.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::{SocketAddr, TcpListener},
     num::NonZeroUsize,
@@ -11,26 +10,21 @@ use std::{
 };
 
 use commonware_cryptography::{
-    ChaCha20Poly1305, Signer as _,
+    Signer as _,
     ed25519::{PrivateKey, PublicKey},
 };
 use commonware_macros::select;
 use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup};
-use commonware_runtime::{Quota, Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
-use commonware_stream::{
-    SakeCups,
-    cups::{self, Cups},
-    sake::{self, Sake},
-};
-use commonware_utils::{NZU32, NZUsize, ordered::Map};
+use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_utils::ordered::Map;
+use lode_net::{OthersError, Transport};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     board::{Board, Busy, Fetching, Other},
     bounds::{BLOCK, HINTS_MAX, MAILBOX_LEN, ORDERS_MAX, PEERS_MAX},
-    config::{AddressError, Config, PeerAddress, PeerKey},
+    config::{Config, PeerAddress, PeerKey},
     holder::Holder,
-    identity,
     message::MESSAGE_LEN_MAX,
     meter::Metrics,
     node::{self, CHUNKS, Parts, WORDS, chunks_quota, words_quota},
@@ -38,20 +32,15 @@ use crate::{
     status::{Counts, Status},
 };
 
-/// How far clocks of two nodes may be apart.
-const CLOCKS_APART_MAX: Duration = Duration::from_secs(10);
 /// Time for tasks to end by themselves.
 const STOP_WAIT: Duration = Duration::from_secs(5);
 
 /// Why a node did not begin, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// One of the others is not named as nodes are.
+    /// One of the others is not named as nodes are, or twice.
     #[error(transparent)]
-    Address(#[from] AddressError),
-    /// One of the others is named twice.
-    #[error("{0} is named twice")]
-    Twice(PeerKey),
+    Others(#[from] OthersError),
     /// More others than [`PEERS_MAX`].
     #[error("{0} other nodes, {PEERS_MAX} at most")]
     TooMany(usize),
@@ -100,7 +89,7 @@ impl Peers {
     /// # Errors
     /// When it cannot be read or made.
     pub fn key_in(dir: &std::path::Path) -> io::Result<PeerKey> {
-        Ok(PeerKey::of(&identity::open(dir)?.public_key()))
+        Ok(PeerKey::of(&lode_net::identity::open(dir)?.public_key()))
     }
 
     /// Starts to fetch from other nodes what `holder` misses, and to serve them what it has. Must not be
@@ -109,7 +98,7 @@ impl Peers {
     /// # Errors
     /// When the others cannot be read, the key cannot be read or made, or nobody can listen there.
     pub fn start<H: Holder>(config: Config, holder: H) -> Result<Handle, Error> {
-        let signer = identity::open(&config.dir).map_err(Error::Key)?;
+        let signer = lode_net::identity::open(&config.dir).map_err(Error::Key)?;
         let others = others(&config, &signer.public_key())?;
         // The network panics if it cannot listen: an address that is taken should be an error.
         let free = TcpListener::bind(config.listen);
@@ -288,17 +277,11 @@ impl View {
 
 /// The other nodes, without this one.
 fn others(config: &Config, me: &PublicKey) -> Result<Map<PublicKey, Address>, Error> {
-    let mut others = BTreeMap::new();
-    for peer in &config.peers {
-        let key = peer.key.read()?;
-        if key != *me && others.insert(key, peer.address()?).is_some() {
-            return Err(Error::Twice(peer.key));
-        }
+    let others = lode_net::others(&config.peers, me)?;
+    match others.len() > PEERS_MAX {
+        true => Err(Error::TooMany(others.len())),
+        false => Ok(others),
     }
-    if others.len() > PEERS_MAX {
-        return Err(Error::TooMany(others.len()));
-    }
-    Ok(Map::from_iter_dedup(others))
 }
 
 /// What a node's thread begins with.
@@ -317,8 +300,17 @@ fn run<H: Holder>(config: &Config, machine: Machine, holder: H) -> Result<(), Er
         .with_worker_threads(config.threads.max(1))
         .with_tcp_nodelay(Some(true));
     runtime::Runner::new(runner).start(|context| async move {
-        let transport = transport(config, &machine);
-        let (mut network, mut oracle) = lookup::Network::new(context.child("network"), transport);
+        let transport = Transport {
+            signer: machine.signer,
+            namespace: config.namespace(),
+            listen: config.listen,
+            nodes: NonZeroUsize::MIN.saturating_add(machine.others.len()),
+            message_len_max: MESSAGE_LEN_MAX,
+            mailbox_len: MAILBOX_LEN,
+            block: BLOCK,
+        };
+        let (mut network, mut oracle) =
+            lookup::Network::new(context.child("network"), transport.config());
         if !oracle.track(0, machine.others).accepted() {
             return Err(Error::Ended("the network takes no peers".to_owned()));
         }
@@ -353,47 +345,6 @@ fn run<H: Holder>(config: &Config, machine: Machine, holder: H) -> Result<(), Er
         }
         ended
     })
-}
-
-type Handshake = SakeCups<PrivateKey, ChaCha20Poly1305>;
-
-/// The network: only the others connect, each proves its key, and all is encrypted. Lookup and not
-/// discovery: who is a replica of whom is the operator's word, and nobody can bring in others.
-fn transport(config: &Config, machine: &Machine) -> lookup::Config<Handshake> {
-    let handshake = Cups::new(
-        Sake {
-            signer: machine.signer.clone(),
-            synchrony_bound: CLOCKS_APART_MAX,
-            max_handshake_age: CLOCKS_APART_MAX,
-            version: sake::Version::V1,
-        },
-        cups::Version::V1,
-    );
-    let nodes = NonZeroUsize::MIN.saturating_add(machine.others.len());
-    lookup::Config {
-        handshake,
-        namespace: config.namespace(),
-        listen: config.listen,
-        allow_private_ips: true,
-        allow_dns: true,
-        // A peer proves its key; where it comes from may be another address than where it listens.
-        bypass_ip_check: true,
-        max_message_size: u32::try_from(MESSAGE_LEN_MAX).expect("a chunk and a proof"),
-        max_peers_per_set: nodes,
-        mailbox_size: NonZeroUsize::new(MAILBOX_LEN).expect("not 0"),
-        send_batch_size: NZUsize!(8),
-        handshake_timeout: Duration::from_secs(5),
-        dial_timeout: Duration::from_secs(5),
-        peer_connection_cooldown: Duration::from_secs(1),
-        max_concurrent_handshakes: NZU32!(128),
-        // Several nodes may stand behind one address.
-        allowed_handshake_rate_per_ip: Quota::per_second(NZU32!(16)),
-        allowed_handshake_rate_per_subnet: Quota::per_second(NZU32!(64)),
-        ping_frequency: Duration::from_secs(10),
-        dial_frequency: Duration::from_millis(500),
-        tracked_peer_sets: NZUsize!(1),
-        block_duration: BLOCK,
-    }
 }
 
 #[cfg(test)]

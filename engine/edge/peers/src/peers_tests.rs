@@ -32,7 +32,7 @@ fn configs(home: &Path, count: usize) -> Vec<Config> {
         .map(|(at, port): (u64, _)| (home.join(at.to_string()), port.local_addr().unwrap()))
         .collect();
     let peer = |(dir, listen): &(std::path::PathBuf, SocketAddr)| PeerAddress {
-        key: PeerKey::of(&identity::open(dir).unwrap().public_key()),
+        key: PeerKey::of(&lode_net::identity::open(dir).unwrap().public_key()),
         host: listen.to_string(),
     };
     let peers: Vec<PeerAddress> = nodes.iter().map(peer).collect();
@@ -150,7 +150,10 @@ fn says_why_it_cannot_begin() {
     drop(taken);
     let mut twice = config.clone();
     twice.peers.extend(config.peers.clone());
-    assert!(matches!(error(&twice), Error::Twice(_)));
+    assert!(matches!(
+        error(&twice),
+        Error::Others(OthersError::Twice(_))
+    ));
     let mut many = config.clone();
     many.peers = (0..=PEERS_MAX)
         .map(|seed| PeerAddress {

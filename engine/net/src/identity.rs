@@ -20,7 +20,10 @@ const NAME: &str = "peers.key";
 const CHANCE: &str = "/dev/urandom";
 
 /// Reads the identity in a folder, or makes both.
-pub(crate) fn open(dir: &Path) -> io::Result<PrivateKey> {
+///
+/// # Errors
+/// They cannot be read or made, or the file is something else.
+pub fn open(dir: &Path) -> io::Result<PrivateKey> {
     let path = dir.join(NAME);
     let seed = match fs::read(&path) {
         Ok(seed) => {
