@@ -85,6 +85,18 @@ impl Holding {
         &self.rows
     }
 
+    /// Their leaves, in the same order.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Hash32> {
+        let leaf = |row: &u16| {
+            self.over(Run {
+                first: usize::from(*row),
+                count: 1,
+            })
+        };
+        self.rows.iter().filter_map(leaf).collect()
+    }
+
     /// Where they lead.
     ///
     /// # Panics
@@ -161,6 +173,7 @@ mod tests {
             let siblings = proof(&tree, &held);
             let holding = Holding::new(&held, &of(&held), &siblings).unwrap();
             assert_eq!(holding.root(), tree.root());
+            assert_eq!(holding.leaves(), of(&held));
             for shown in [&held[..1], &held[held.len() / 2..], &held[..]] {
                 let found = holding.proof(shown).unwrap();
                 assert_eq!(found, proof(&tree, shown));
