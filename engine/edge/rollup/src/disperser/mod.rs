@@ -31,11 +31,11 @@
 mod service;
 
 use axum::response::Response;
+use lode_proofs::da::Namespace;
 use tonic::{Code, Status, service::Routes};
 
 use crate::{
     availability::Availability,
-    post::Terms,
     server::{
         bounds::Bounds,
         face::Face,
@@ -87,14 +87,14 @@ pub fn bounds() -> Bounds {
     }
 }
 
-/// The face: both services, reflection, and gRPC's health service, as 0G's server has them. Of `terms`
-/// only the namespace counts: the disperser answers when a blob is queued.
+/// The face: both services, reflection, and gRPC's health service, as 0G's server has them. Blobs are of
+/// this namespace.
 ///
 /// # Errors
 /// When the descriptors that reflection tells of are none.
 pub async fn face(
     availability: impl Availability,
-    terms: Terms,
+    namespace: Namespace,
     bounds: Bounds,
     meter: &Meter,
 ) -> Result<Face, tonic_reflection::server::Error> {
@@ -102,7 +102,7 @@ pub async fn face(
     gate.grpc = true;
     let service = service::Service {
         availability,
-        namespace: terms.namespace,
+        namespace,
         meter: meter.clone(),
     };
     let disperser = proto::disperser::disperser_server::DisperserServer::new(service.clone());

@@ -1,4 +1,5 @@
-//! A request's body while it comes: it must be no longer than it may, and come in its time.
+//! A request's body while it comes: it must be no longer than it may, and come in its time. And an answer's
+//! while it goes, with the room that it takes.
 
 use core::{
     pin::Pin,
@@ -12,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{gate::Refusal, meter::Meter};
+use super::{gate::Refusal, meter::Meter, turn::Turn};
 
 /// See the file's head.
 pub struct Paced {
@@ -117,5 +118,42 @@ impl hyper::body::Body for Paced {
             true => self.body.size_hint(),
             false => SizeHint::new(),
         }
+    }
+}
+
+/// An answer's body: its pieces hold the room until they are fetched. As long as it was.
+pub struct Held {
+    pub body: Body,
+    pub turn: Turn,
+    pub meter: Meter,
+    pub face: &'static str,
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let polled = ready!(Pin::new(&mut this.body).poll_frame(context));
+        Poll::Ready(polled.map(|frame| {
+            frame.map(|frame| {
+                frame.map_data(|bytes| {
+                    this.meter.bytes_out(this.face, bytes.len());
+                    this.turn.hold(bytes)
+                })
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

@@ -21,12 +21,11 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    body::Paced,
+    body::{Held, Paced},
     bounds::{Bounds, time_for},
     meter::Meter,
     turn::{Room, Turn},
@@ -164,12 +163,12 @@ impl Gate {
         turn.answered(len.map_or(most, |len| time_for(len, most)));
         let (meter, face) = (self.meter.clone(), self.face);
         response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                frame.map_data(|bytes| {
-                    meter.bytes_out(face, bytes.len());
-                    turn.hold(bytes)
-                })
-            }))
+            Body::new(Held {
+                body,
+                turn,
+                meter,
+                face,
+            })
         })
     }
 }

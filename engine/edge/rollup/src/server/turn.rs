@@ -113,9 +113,9 @@ mod tests {
 
     /// Room is given back with the last piece of the answer, who waits gets it, and who waits too long
     /// is told so.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn room_is_held() {
-        let room = Room::new(1 << 20, Duration::from_secs(1));
+        let room = Room::new(1 << 20, Duration::from_millis(20));
         let turn = Turn::begin(&room, 1, None).await.expect("room");
         turn.grow(500_000).await.expect("room");
         assert_eq!(room.held(), 124 * UNIT);

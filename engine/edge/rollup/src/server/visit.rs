@@ -118,21 +118,24 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(30);
+    const SHORT: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(3600);
 
     /// Silence ends a connection, a request under way does not, and an answer that nobody fetches does.
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn ends_when_it_should() {
         let visit = Visit::new(SHORT);
         visit.tired().await;
         let serving = visit.serve();
-        assert!(timeout(LONG, visit.tired()).await.is_err());
+        assert!(timeout(2 * SHORT, visit.tired()).await.is_err());
         serving.answered(LONG);
-        assert!(timeout(LONG / 2, visit.tired()).await.is_err());
+        assert!(timeout(2 * SHORT, visit.tired()).await.is_err());
+        serving.answered(SHORT);
         visit.tired().await;
         drop(serving);
-        assert!(timeout(SHORT / 2, visit.tired()).await.is_err());
         visit.tired().await;
+        let patient = Visit::new(LONG);
+        drop(patient.serve());
+        assert!(timeout(SHORT, patient.tired()).await.is_err());
     }
 }
