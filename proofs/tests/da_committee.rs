@@ -13,7 +13,7 @@ use lode_proofs::{
         Threshold,
         committee::KeyPoint,
         signing::{HolderKey, HolderSecret, SigningRefusal},
-        weigh::weigh,
+        weigh::{signature_point, weigh},
     },
 };
 use model::da::sha256;
@@ -127,7 +127,6 @@ impl World {
             .collect();
         let some = [0, 1, 1023, 1024, 3071].map(|row: usize| seat_of[row]);
         let shown = self.shown(absent);
-        let signature = shown.certificate.signature;
         json!({
             "holders": self.stakes.len(),
             "beacon": hex(&self.beacon),
@@ -145,20 +144,12 @@ impl World {
             "committee": hex(&self.committee.encode()),
             "committeeHash": hex(&self.committee.hash().0),
             "certificate": hex(&shown.certificate.encode()),
-            "signature": hex(&point_of(&signature)),
+            "signature": hex(&signature_point(&shown.certificate.signature).unwrap()),
             "absentSeats": absent,
             "absent": hex(&shown.absent()),
             "weight": shown.weight(),
         })
     }
-}
-
-/// The signature as contracts compute with it.
-fn point_of(signature: &[u8; 48]) -> Vec<u8> {
-    let point = blst::min_sig::Signature::uncompress(signature).unwrap();
-    let bytes = point.serialize();
-    let zeros = [0; 16];
-    [&zeros, &bytes[..48], &zeros, &bytes[48..]].concat()
 }
 
 fn path() -> std::path::PathBuf {

@@ -11,7 +11,16 @@ const require = createRequire(import.meta.url);
 export const HERE = path.dirname(fileURLToPath(import.meta.url));
 
 /** Contracts that are put into the genesis, in the order of their addresses. */
-export const CONTRACTS = ["Flow", "Market", "Anchors", "Committee", "Beacon", "Rewards"];
+export const CONTRACTS = [
+  "Flow",
+  "Market",
+  "Anchors",
+  "Committee",
+  "Beacon",
+  "Rewards",
+  "DaSigners",
+  "DaCertificates",
+];
 
 /** Fixed for ever: other settings give other bytes at the same addresses. */
 export const SETTINGS = {

@@ -159,6 +159,12 @@ impl Seats {
         self.draw.assignment(&rows)
     }
 
+    /// What binds keys and rows.
+    #[must_use]
+    pub fn seat_root(&self) -> Hash32 {
+        self.tree().root()
+    }
+
     pub(crate) fn tree(&self) -> Tree {
         Tree::new(self.seats.iter().map(Seat::leaf).collect())
     }

@@ -18,7 +18,10 @@ use super::{
     shown::Shown,
     signing::{HolderKey, Holders, SigningRefusal, point},
 };
-use crate::committee::{PointRefusal, SUITE, is_signed, refusal};
+use crate::{
+    committee::{PointRefusal, SUITE, is_signed, refusal},
+    finality::SIGNATURE_LEN,
+};
 
 /// Bytes of a coordinate in a point of EIP-2537, and how many of them lead it as zeros.
 const COORDINATE_LEN: usize = 64;
@@ -37,6 +40,24 @@ const INFINITY: u8 = 0x40;
 pub fn weigh(bytes: &[u8]) -> Option<u16> {
     let shown = Shown::decode(bytes).ok()?;
     shown.verify(Threshold::LEAST).ok()
+}
+
+/// Bytes of a signature as contracts compute with it: a point of G1 by EIP-2537.
+pub const SIGNATURE_POINT_LEN: usize = 2 * COORDINATE_LEN;
+
+/// A signature, or a proof of possession, as contracts compute with it.
+///
+/// # Errors
+/// [`SigningRefusal::Point`]
+pub fn signature_point(
+    signature: &[u8; SIGNATURE_LEN],
+) -> Result<[u8; SIGNATURE_POINT_LEN], SigningRefusal> {
+    let bytes = point(signature)?.serialize();
+    let mut out = [0; SIGNATURE_POINT_LEN];
+    for (coordinate, field) in bytes.as_chunks::<FIELD_LEN>().0.iter().enumerate() {
+        out[coordinate * COORDINATE_LEN + ZEROS..][..FIELD_LEN].copy_from_slice(field);
+    }
+    Ok(out)
 }
 
 impl Shown {

@@ -37,3 +37,13 @@ alloy_sol_types::sol!(
     Rewards,
     "../contracts/artifacts/Rewards.json"
 );
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    DaSigners,
+    "../contracts/artifacts/DaSigners.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    DaCertificates,
+    "../contracts/artifacts/DaCertificates.json"
+);
