@@ -160,6 +160,7 @@ fn path() -> std::path::PathBuf {
 #[test]
 fn answers_are_the_known_ones() {
     let file: Value = serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap();
+    assert_eq!(file["keys"], json!(keys()));
     for (place, (holders, absent)) in CASES.into_iter().enumerate() {
         let answers = World::new(holders).answers(absent);
         let known = file["quorums"][place].as_object().unwrap();
@@ -306,6 +307,20 @@ proptest! {
     }
 }
 
+/// Keys and proofs of their possession, as contracts take them.
+fn keys() -> Vec<Value> {
+    let secrets =
+        (0..6_u32).map(|holder| HolderSecret::from_seed(&sha256(&[&holder.to_be_bytes()])));
+    let keys = secrets.map(|secret| {
+        json!({
+            "key": hex(&secret.key().to_point().0),
+            "compressed": hex(&secret.key().to_bytes()),
+            "possession": hex(&signature_point(&secret.possession()).unwrap()),
+        })
+    });
+    keys.collect()
+}
+
 /// Writes the file anew: only when the format is another.
 ///
 ///     cargo test -p lode-proofs --features da,bls --test da_committee -- --ignored
@@ -316,6 +331,7 @@ fn write() {
     let file = json!({
         "what": "Quorums drawn from stakes, their committees, and certificates shown to whoever knows their hash",
         "secrets": "holder i has the secret of key material SHA-256(i as 4 bytes, big-endian); seats are the holders with rows",
+        "keys": keys(),
         "quorumCount": quorums.len(),
         "quorums": quorums,
     });

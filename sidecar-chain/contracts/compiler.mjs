@@ -10,8 +10,8 @@ const require = createRequire(import.meta.url);
 /** This folder. */
 export const HERE = path.dirname(fileURLToPath(import.meta.url));
 
-/** Contracts that are put into the genesis, in the order of their addresses. */
-export const CONTRACTS = [
+/** Contracts that are put into the genesis. */
+const GENESIS = [
   "Flow",
   "Market",
   "Anchors",
@@ -21,6 +21,12 @@ export const CONTRACTS = [
   "DaSigners",
   "DaCertificates",
 ];
+
+/** Contracts for other chains, which check what is said on ours. */
+const ELSEWHERE = ["DaVerifier", "DaInclusion", "DaProofValidator"];
+
+/** All that artefacts are kept of. */
+export const CONTRACTS = [...GENESIS, ...ELSEWHERE];
 
 /** Fixed for ever: other settings give other bytes at the same addresses. */
 export const SETTINGS = {

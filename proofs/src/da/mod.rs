@@ -20,6 +20,7 @@
 //! | what others check, and why they refuse | [`verify`], [`piece`], [`range`], [`refusal`] |
 //! | who signed | [`certificate`], `signing` |
 //! | who may sign, and what a contract knows of it | [`draw`], [`committee`], [`shown`], `weigh` |
+//! | what a rollup posts elsewhere | `posted` |
 //!
 //! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
 
@@ -57,6 +58,8 @@ pub mod signing;
 
 pub mod committee;
 pub mod draw;
+#[cfg(feature = "bls")]
+pub mod posted;
 pub mod shown;
 #[cfg(feature = "bls")]
 pub mod weigh;

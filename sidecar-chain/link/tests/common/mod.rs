@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
+pub mod containers;
+pub mod holders;
+
 use std::sync::LazyLock;
 
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address};
@@ -109,6 +112,26 @@ impl World {
         World { machine }
     }
 
+    /// Puts the code of a contract at an address, as if it had just been made there.
+    pub fn place(&mut self, account: Address, artefact: &str) {
+        let artefact: serde_json::Value = serde_json::from_str(artefact).unwrap();
+        let code = artefact["deployedBytecode"]["object"].as_str().unwrap();
+        let code = Bytecode::new_raw(code.parse().unwrap());
+        let info = AccountInfo {
+            code_hash: code.hash_slow(),
+            code: Some(code),
+            ..AccountInfo::default()
+        };
+        self.database().insert_account_info(account, info);
+    }
+
+    /// Everything that an account stores.
+    pub fn storage(&mut self, account: Address) -> Vec<(U256, U256)> {
+        let account = self.database().load_account(account).unwrap();
+        let storage = account.storage.iter();
+        storage.map(|(slot, value)| (*slot, *value)).collect()
+    }
+
     /// Goes to a block and the time that it has.
     pub fn at(&mut self, block: u64, timestamp: u64) {
         self.machine.ctx.block.number = U256::from(block);
@@ -168,6 +191,20 @@ impl World {
         result.result.into_output().unwrap()
     }
 
+    /// The same with little gas; none if it fails.
+    pub fn ask_with(&mut self, to: Address, data: Bytes, gas: u64) -> Option<Bytes> {
+        let mut asked = transaction(PAYER, to, U256::ZERO, data);
+        asked.gas_limit = gas;
+        let result = self.machine.transact(asked).ok()?.result;
+        result.is_success().then(|| result.into_output().unwrap())
+    }
+
+    /// Puts a word into an account's storage.
+    pub fn store(&mut self, account: Address, slot: U256, value: U256) {
+        let stored = self.database().insert_account_storage(account, slot, value);
+        stored.unwrap();
+    }
+
     /// Wei of an account.
     pub fn balance(&mut self, account: Address) -> U256 {
         self.database().load_account(account).unwrap().info.balance
@@ -224,7 +261,7 @@ static WITH_OURS: LazyLock<Precompiles> = LazyLock::new(|| {
     all
 });
 const DA_CERTIFICATE: Address = address!("0x0000000000000000000000000000000000002005");
-const DA_CERTIFICATE_GAS: u64 = 130_000;
+const DA_CERTIFICATE_GAS: u64 = 115_000;
 
 fn transaction(from: Address, to: Address, value: U256, data: Bytes) -> TxEnv {
     let transaction = TxEnv::builder()
