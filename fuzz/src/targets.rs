@@ -24,6 +24,7 @@ mod peer_message;
 mod proof_file;
 mod proof_json;
 mod record;
+mod rollup;
 mod rpc;
 mod segment;
 mod state_node;
@@ -77,6 +78,7 @@ pub const ALL: &[Target] = &[
     kv_stream::TARGET,
     peer_message::TARGET,
     zgs_request::TARGET,
+    rollup::TARGET,
 ];
 
 #[cfg(test)]

@@ -10,8 +10,23 @@ const require = createRequire(import.meta.url);
 /** This folder. */
 export const HERE = path.dirname(fileURLToPath(import.meta.url));
 
-/** Contracts that are put into the genesis, in the order of their addresses. */
-export const CONTRACTS = ["Flow", "Market", "Anchors", "Committee", "Beacon", "Rewards"];
+/** Contracts that are put into the genesis. */
+const GENESIS = [
+  "Flow",
+  "Market",
+  "Anchors",
+  "Committee",
+  "Beacon",
+  "Rewards",
+  "DaSigners",
+  "DaCertificates",
+];
+
+/** Contracts for other chains, which check what is said on ours. */
+const ELSEWHERE = ["DaVerifier", "DaInclusion", "DaProofValidator"];
+
+/** All that artefacts are kept of. */
+export const CONTRACTS = [...GENESIS, ...ELSEWHERE];
 
 /** Fixed for ever: other settings give other bytes at the same addresses. */
 export const SETTINGS = {

@@ -27,7 +27,7 @@ use super::{
     decode::{DecodeError, Reader},
     head::{Head, read_shape},
     quorum::{Assignment, QUORUM_LEN, Quorum},
-    shape::{HOLDERS_MAX, ORIGINAL_ROWS, ROWS},
+    shape::{HOLDERS_MAX, ORIGINAL_ROWS, ROWS, columns},
     tree::sha256,
 };
 use crate::{finality::SIGNATURE_LEN, hash32::Hash32};
@@ -35,7 +35,13 @@ use crate::{finality::SIGNATURE_LEN, hash32::Hash32};
 /// Bytes of a certificate before its signers.
 pub const STATEMENT_LEN: usize = 169;
 /// Bytes of the longest certificate.
-pub const CERTIFICATE_LEN_MAX: usize = STATEMENT_LEN + HOLDERS_MAX.div_ceil(8) + SIGNATURE_LEN;
+pub const CERTIFICATE_LEN_MAX: usize = certificate_len(HOLDERS_MAX);
+
+/// Bytes of a certificate by so many holders.
+#[must_use]
+pub const fn certificate_len(holders: usize) -> usize {
+    STATEMENT_LEN + holders.div_ceil(8) + SIGNATURE_LEN
+}
 
 const VERSION: u8 = 1;
 const CERTIFICATE: &[u8] = b"lode/da/1 cert";
@@ -207,10 +213,18 @@ impl Certificate {
     /// # Errors
     /// [`DecodeError`]
     pub fn decode(bytes: &[u8], assignment: &Assignment) -> Result<Self, DecodeError> {
+        Self::decode_for(bytes, assignment.holders())
+    }
+
+    /// The same for whoever knows only how many hold.
+    ///
+    /// # Errors
+    /// [`DecodeError`]; [`DecodeError::Places`] if no quorum has so many.
+    pub fn decode_for(bytes: &[u8], holders: usize) -> Result<Self, DecodeError> {
         // [D-25]
+        let columns = columns(holders).ok_or(DecodeError::Places)?;
         let mut reader = Reader::new(bytes);
-        let statement = Statement::read(&mut reader, assignment.columns())?;
-        let holders = assignment.holders();
+        let statement = Statement::read(&mut reader, columns)?;
         let signers = reader.take(holders.div_ceil(8))?.to_vec();
         let signature = *reader.array()?;
         reader.end()?;

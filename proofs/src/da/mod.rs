@@ -19,6 +19,8 @@
 //! | all of it, by whoever makes it | [`coded`] |
 //! | what others check, and why they refuse | [`verify`], [`piece`], [`range`], [`refusal`] |
 //! | who signed | [`certificate`], `signing` |
+//! | who may sign, and what a contract knows of it | [`draw`], [`committee`], [`shown`], `weigh` |
+//! | what a rollup posts elsewhere | `posted` |
 //!
 //! `SPEC.md`, Data availability, has every byte of it, and the argument why it is sound.
 
@@ -55,6 +57,14 @@ pub mod certificate;
 #[cfg(feature = "bls")]
 pub mod signing;
 
+pub mod committee;
+pub mod draw;
+#[cfg(feature = "bls")]
+pub mod posted;
+pub mod shown;
+#[cfg(feature = "bls")]
+pub mod weigh;
+
 pub mod decode;
 
 #[cfg(test)]
@@ -64,7 +74,9 @@ pub use certificate::{Certificate, Statement, Threshold};
 pub use checks::Checks;
 pub use code::restore;
 pub use coded::Coded;
+pub use committee::{Committee, Seat, Seats};
 pub use container::{Container, ContainerBuilder};
+pub use draw::Draw;
 pub use head::Head;
 pub use holding::Holding;
 pub use namespace::NamespaceProof;
@@ -73,5 +85,6 @@ pub use quorum::{Assignment, Quorum};
 pub use range::RangeProof;
 pub use refusal::Refusal;
 pub use shape::{ORIGINAL_ROWS, ROWS, Shape};
+pub use shown::Shown;
 pub use table::{Entry, Namespace, Table};
 pub use verify::{RowVerifier, Sample, Sliver, Verifier};

@@ -31,7 +31,7 @@ pub struct HolderSecret(SecretKey);
 
 /// A key whose secret somebody has shown to know: a point of the group that is not infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HolderKey(PublicKey);
+pub struct HolderKey(pub(super) PublicKey);
 
 /// The holders of a quorum: their rows and their keys.
 #[derive(Clone, Debug)]
@@ -64,6 +64,12 @@ pub enum SigningRefusal {
         /// Holders of the assignment.
         want: usize,
     },
+    /// The certificate is of another quorum than the committee.
+    #[error("the certificate is of another quorum than the committee")]
+    Quorum,
+    /// The absent seats are not those of the committee.
+    #[error("the absent seats are not those of the committee")]
+    Seats,
     /// Too few rows were signed for.
     #[error("signed for {got} rows, {want} are needed")]
     Weight {
@@ -272,7 +278,7 @@ impl Holders {
 }
 
 /// A signature's point, which is in the group and not infinity.
-fn point(bytes: &[u8; SIGNATURE_LEN]) -> Result<Signature, SigningRefusal> {
+pub(super) fn point(bytes: &[u8; SIGNATURE_LEN]) -> Result<Signature, SigningRefusal> {
     // [F-6]
     let point = Signature::uncompress(bytes).and_then(|point| point.validate(true).map(|()| point));
     point.map_err(|error| SigningRefusal::Point(refusal(error)))

@@ -9,6 +9,7 @@ interface Vm {
     function deal(address account, uint256 balance) external;
     function roll(uint256 blockNumber) external;
     function prevrandao(bytes32 random) external;
+    function chainId(uint256 chainId) external;
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
     function expectRevert(bytes calldata reason) external;
     function expectRevert(bytes4 selector) external;

@@ -122,13 +122,49 @@ fn finality_holds_or_not() {
     )));
 }
 
+/// Certificates of the vectors weigh what they say; with any byte flipped behind the committee they weigh
+/// nothing, and lengths that are none fail.
+#[test]
+fn certificates_weigh_or_not() {
+    for (input, weight) in shown() {
+        let output = call(da_certificate, &input);
+        assert_eq!(output.bytes[..], number(weight));
+        let seats = (input.len() - DA_FIRST_LEN).div_ceil(SEAT_LEN);
+        assert_eq!(output.gas_used, DA_BASE + DA_SEAT * count(seats));
+        for at in (COMMITTEE_LEN..input.len()).step_by(7) {
+            let mut flipped = input.clone();
+            flipped[at] ^= 1;
+            assert_ne!(
+                call(da_certificate, &flipped).bytes[..],
+                number(weight),
+                "byte {at}"
+            );
+        }
+        for len in [0, COMMITTEE_LEN, input.len() - 1] {
+            assert!(
+                is_malformed(&call(da_certificate, &input[..len])),
+                "{len} bytes"
+            );
+        }
+        assert!(is_malformed(&call(
+            da_certificate,
+            &[&input[..], &[0]].concat()
+        )));
+        let mut none = input;
+        none[52..54].fill(0);
+        assert_eq!(call(da_certificate, &none).bytes[..], NO);
+    }
+}
+
 /// One gas too little stops each before it has looked at its input, which may be malformed too.
 #[test]
 fn gas_comes_first() {
-    let cases: [(Run, Vec<u8>, u64); 3] = [
+    let (shown, _) = shown().remove(0);
+    let cases: [(Run, Vec<u8>, u64); 4] = [
         (blake3, vec![0; 32], 33),
         (merkle_path, vec![0; 128], 102),
         (finality, certificates().remove(0), FINALITY_GAS),
+        (da_certificate, shown, DA_BASE),
     ];
     for (run, input, cost) in cases {
         let enough = run(&input, cost, 7).unwrap();
@@ -247,6 +283,10 @@ fn measure() {
     }
     let input = certificates().remove(1);
     time("finality", || call(finality, &input));
+    for (input, weight) in shown() {
+        let name = format!("da certificate, {} bytes, weight {weight}", input.len());
+        time(&name, || call(da_certificate, &input));
+    }
     let mut stale = input;
     stale[KEY_LEN + FINALITY_LEN - 1] ^= 1;
     time("finality, seed is no point or wrong", || {
@@ -293,6 +333,24 @@ fn certificates() -> Vec<Vec<u8>> {
                 bytes(&file["namespace"]),
             ]
             .concat()
+        })
+        .collect()
+}
+
+/// Certificates of data availability with their committees, and what they weigh.
+fn shown() -> Vec<(Vec<u8>, u16)> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../proofs/vectors/da-committee.json"
+    );
+    let file: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let bytes = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
+    let quorums = file["quorums"].as_array().unwrap().iter();
+    quorums
+        .map(|one| {
+            let parts = ["committee", "certificate", "absent"].map(|part| bytes(&one[part]));
+            let weight = one["weight"].as_u64().unwrap().try_into().unwrap();
+            (parts.concat(), weight)
         })
         .collect()
 }

@@ -37,3 +37,33 @@ alloy_sol_types::sol!(
     Rewards,
     "../contracts/artifacts/Rewards.json"
 );
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    DaSigners,
+    "../contracts/artifacts/DaSigners.json"
+);
+alloy_sol_types::sol!(
+    #[sol(all_derives)]
+    DaCertificates,
+    "../contracts/artifacts/DaCertificates.json"
+);
+
+/// Contracts of other chains, which check what is said on ours. Apart, because the compiler has types of the
+/// same names in more than one of its artefacts.
+pub mod elsewhere {
+    alloy_sol_types::sol!(
+        #[sol(all_derives)]
+        DaVerifier,
+        "../contracts/artifacts/DaVerifier.json"
+    );
+    alloy_sol_types::sol!(
+        #[sol(all_derives)]
+        DaInclusion,
+        "../contracts/artifacts/DaInclusion.json"
+    );
+    alloy_sol_types::sol!(
+        #[sol(all_derives)]
+        DaProofValidator,
+        "../contracts/artifacts/DaProofValidator.json"
+    );
+}

@@ -16,12 +16,19 @@ pub const BEACON: Address = address!("0x0000000000000000000000000000000000004c05
 /// Statements of who earned what.
 pub const REWARDS: Address = address!("0x0000000000000000000000000000000000004c06");
 
-/// All of them with their names, in the order of their addresses.
-pub const ALL: [(&str, Address); 6] = [
+/// Who holds rows of data availability: where 0G has its own.
+pub const DA_SIGNERS: Address = address!("0x0000000000000000000000000000000000001000");
+/// Certificates of data availability.
+pub const DA_CERTIFICATES: Address = address!("0x0000000000000000000000000000000000004c07");
+
+/// All of them with their names, in the order in which they are made.
+pub const ALL: [(&str, Address); 8] = [
     ("Flow", FLOW),
     ("Market", MARKET),
     ("Anchors", ANCHORS),
     ("Committee", COMMITTEE),
     ("Beacon", BEACON),
     ("Rewards", REWARDS),
+    ("DaSigners", DA_SIGNERS),
+    ("DaCertificates", DA_CERTIFICATES),
 ];

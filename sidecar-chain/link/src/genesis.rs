@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use alloy_eips::eip2935::{HISTORY_STORAGE_ADDRESS, HISTORY_STORAGE_CODE};
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Address, B256, U256, keccak256};
+use lode_proofs::da::{draw::STAKES_END, shape::HOLDERS_MAX};
 
 use crate::{
-    addresses::{ANCHORS, BEACON, COMMITTEE, FLOW, MARKET, REWARDS},
+    addresses::{ANCHORS, BEACON, COMMITTEE, DA_CERTIFICATES, DA_SIGNERS, FLOW, MARKET, REWARDS},
+    da::Holder,
     storage::{Contract, mapped, word},
 };
 
@@ -66,6 +68,35 @@ pub struct Validator {
     pub endpoint: String,
 }
 
+/// What differs between chains in data availability.
+#[derive(Clone, Debug)]
+pub struct DaSettings {
+    /// Blocks of an epoch, no fewer than of a slot of the beacon.
+    pub epoch_blocks: u64,
+    /// Epochs from unbonding to withdrawal, more than [`COMMITTEE_LEAD`], at most
+    /// [`UNBOND_EPOCHS_MAX`].
+    pub unbond_epochs: u64,
+    /// Least stake, in wei, 1 or more.
+    pub stake_min: u128,
+    /// Who holds from the first block. Nobody checks here that their keys were proven: a genesis file
+    /// is trusted as it is.
+    pub holders: Vec<Holder>,
+}
+
+impl Settings {
+    /// Data availability in the epochs of the committee, or in longer ones where those are shorter than
+    /// a slot of the beacon, for the same stakes, and held by nobody yet.
+    #[must_use]
+    pub fn da(&self) -> DaSettings {
+        DaSettings {
+            epoch_blocks: self.committee_epoch_blocks.max(self.beacon_slot_blocks),
+            unbond_epochs: self.unbond_epochs,
+            stake_min: self.stake_min,
+            holders: Vec::new(),
+        }
+    }
+}
+
 /// Settings that the contracts would have refused.
 #[derive(Debug, thiserror::Error)]
 pub enum GenesisError {
@@ -81,24 +112,36 @@ pub enum GenesisError {
         /// The most it may be.
         high: u128,
     },
-    /// Two validators with one owner or one key, or a key of zeros.
-    #[error("validator {owner}: owner and key must be its own")]
+    /// Two validators or holders with one owner or one key, or a key of zeros.
+    #[error("validator or holder {owner}: owner and key must be its own")]
     NotUnique {
         /// Whose.
         owner: Address,
     },
-    /// The stakes add up to more than 2^128 wei.
-    #[error("the stakes together do not fit 128 bits")]
+    /// The stakes of validators add up to 2^128 wei or more, or those of holders to 2^110 or more.
+    #[error("the stakes together are too large")]
     Stakes,
 }
 
-/// Accounts for a genesis file: the six contracts, and the one that keeps block hashes (EIP-2935),
+/// Accounts for a genesis file: the contracts, and the one that keeps block hashes (EIP-2935),
 /// which the flow and the beacon ask. Every account has nonce 1 and code.
 ///
 /// # Errors
 /// Says which setting the contracts would have refused.
 pub fn accounts(settings: &Settings) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
+    accounts_with(settings, &settings.da())
+}
+
+/// The same with settings of its own for data availability.
+///
+/// # Errors
+/// Says which setting the contracts would have refused.
+pub fn accounts_with(
+    settings: &Settings,
+    da: &DaSettings,
+) -> Result<BTreeMap<Address, GenesisAccount>, GenesisError> {
     check(settings)?;
+    let held = check_da(settings, da)?;
     let stakes = settings.validators.iter().map(|validator| validator.stake);
     let staked = stakes
         .into_iter()
@@ -114,6 +157,8 @@ pub fn accounts(settings: &Settings) -> Result<BTreeMap<Address, GenesisAccount>
         (COMMITTEE, account(committee(settings), staked)),
         (BEACON, account(beacon(settings), 0)),
         (REWARDS, account(rewards(settings), 0)),
+        (DA_SIGNERS, account(da_signers(da), held)),
+        (DA_CERTIFICATES, account(da_certificates(), 0)),
         (HISTORY_STORAGE_ADDRESS, history),
     ]))
 }
@@ -193,6 +238,44 @@ fn rewards(settings: &Settings) -> Contract {
     contract
 }
 
+fn da_signers(da: &DaSettings) -> Contract {
+    let mut contract = Contract::new(include_str!("../../contracts/artifacts/DaSigners.json"));
+    contract.set("blocksPerEpoch", U256::from(da.epoch_blocks));
+    contract.set("unbondEpochs", U256::from(da.unbond_epochs));
+    contract.set("stakeMin", U256::from(da.stake_min));
+    contract.set("beacon", number(BEACON));
+    contract.set("registrations", U256::from(da.holders.len()));
+    let [list, holders, number_of, key_numbers] =
+        ["_listed", "_holders", "numberOf", "_numberOfKey"].map(|label| contract.variable(label).0);
+    contract.put(list, 0, U256::from(da.holders.len()));
+    for (before, holder) in da.holders.iter().enumerate() {
+        let place = U256::from(before) + U256::ONE;
+        contract.small(list, before, 32, place);
+        contract.put(mapped(word(holder.owner), number_of), 0, place);
+        let key_hash = keccak256(holder.key.0);
+        contract.put(mapped(key_hash, key_numbers), 0, place);
+        // struct Holder: owner, since, place | stake, stakeNext | stakeLater, leaving | leavesAt |
+        // peerKey | key … | socket …
+        let first = mapped(place.into(), holders);
+        let stake = U256::from(holder.stake);
+        contract.put(first, 0, number(holder.owner) | (place << 224));
+        contract.put(first + U256::from(1), 0, stake | (stake << 128));
+        contract.put(first + U256::from(2), 0, stake);
+        contract.put(first + U256::from(4), 0, holder.peer_key.into());
+        contract.bytes(first + U256::from(5), &holder.key.0);
+        contract.text(first + U256::from(6), &holder.socket);
+    }
+    contract
+}
+
+fn da_certificates() -> Contract {
+    let mut contract = Contract::new(include_str!(
+        "../../contracts/artifacts/DaCertificates.json"
+    ));
+    contract.set("signers", number(DA_SIGNERS));
+    contract
+}
+
 fn number(account: Address) -> U256 {
     U256::from_be_bytes(word(account).0)
 }
@@ -253,6 +336,51 @@ fn check(settings: &Settings) -> Result<(), GenesisError> {
         }
     }
     Ok(())
+}
+
+/// The bounds that `initialize` and `register` of DaSigners hold to; what is staked there.
+fn check_da(settings: &Settings, da: &DaSettings) -> Result<u128, GenesisError> {
+    let ranges = [
+        (
+            "da.epoch_blocks",
+            da.epoch_blocks.into(),
+            settings.beacon_slot_blocks.into(),
+            u64::MAX.into(),
+        ),
+        (
+            "da.unbond_epochs",
+            da.unbond_epochs.into(),
+            u128::from(COMMITTEE_LEAD) + 1,
+            UNBOND_EPOCHS_MAX.into(),
+        ),
+        ("da.stake_min", da.stake_min, 1, STAKES_END - 1),
+        ("da.holders", count(da.holders.len()), 0, count(HOLDERS_MAX)),
+    ];
+    for (setting, found, low, high) in ranges {
+        in_range(setting, found, low, high)?;
+    }
+    let mut owners = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    let mut sum: u128 = 0;
+    for holder in &da.holders {
+        let owner = holder.owner;
+        in_range("stake", holder.stake, da.stake_min, STAKES_END - 1)?;
+        in_range(
+            "socket's length",
+            count(holder.socket.len()),
+            1,
+            count(ENDPOINT_MAX),
+        )?;
+        let again = owners.insert(owner, ()).is_some() || keys.insert(holder.key.0, ()).is_some();
+        if again || holder.peer_key.is_zero() {
+            return Err(GenesisError::NotUnique { owner });
+        }
+        let added = sum.checked_add(holder.stake);
+        sum = added
+            .filter(|sum| *sum < STAKES_END)
+            .ok_or(GenesisError::Stakes)?;
+    }
+    Ok(sum)
 }
 
 fn in_range(setting: &'static str, found: u128, low: u128, high: u128) -> Result<(), GenesisError> {

@@ -8,6 +8,7 @@
 //! - [`flow`]: blobs one by one
 //! - [`anchors`]: blobs by the thousand
 //! - [`committee`]: who validates
+//! - [`da`]: who holds rows of data availability, and what they certified
 //! - [`rewards`]: statements of who earned what
 //! - [`node`]: what is asked of a chain's node
 //! - [`store`]: what survives a restart
@@ -28,6 +29,7 @@ pub mod anchors;
 pub mod book;
 pub mod certified;
 pub mod committee;
+pub mod da;
 pub mod flow;
 pub mod follow;
 pub mod genesis;

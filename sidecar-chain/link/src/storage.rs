@@ -89,18 +89,30 @@ impl Contract {
         length + U256::ONE
     }
 
+    /// Sets an item of a list of numbers of `bits` each, which lie side by side in slots.
+    pub(crate) fn small(&mut self, list: U256, place: usize, bits: usize, value: U256) {
+        let a_slot = 256 / bits;
+        let slot = hashed(list) + U256::from(place / a_slot);
+        self.put(slot, place % a_slot * bits, value);
+    }
+
     /// Sets a string, which was empty.
     pub(crate) fn text(&mut self, slot: U256, text: &str) {
-        let length = U256::from(text.len());
-        if text.len() < 32 {
+        self.bytes(slot, text.as_bytes());
+    }
+
+    /// Sets bytes, of which there were none.
+    pub(crate) fn bytes(&mut self, slot: U256, content: &[u8]) {
+        let length = U256::from(content.len());
+        if content.len() < 32 {
             let mut bytes = [0; 32];
-            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            bytes[..content.len()].copy_from_slice(content);
             self.put(slot, 0, U256::from_be_bytes(bytes) | (length << 1));
             return;
         }
         self.put(slot, 0, (length << 1) | U256::ONE);
         let mut at = hashed(slot);
-        for piece in text.as_bytes().chunks(32) {
+        for piece in content.chunks(32) {
             let mut bytes = [0; 32];
             bytes[..piece.len()].copy_from_slice(piece);
             self.put(at, 0, U256::from_be_bytes(bytes));

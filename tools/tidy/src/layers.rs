@@ -92,6 +92,12 @@ const LIBRARIES: &[Crate] = &[
         folder: "engine/edge/peers",
         may: &["lode-proofs", "lode-net", "lode-wire"],
     },
+    // What rollups ask of data availability; of whoever stores it is told through a trait of its own.
+    Crate {
+        name: "lode-rollup",
+        folder: "engine/edge/rollup",
+        may: &["lode-proofs"],
+    },
     Crate {
         name: "lode-miner",
         folder: "miner",
@@ -218,6 +224,7 @@ const RESERVED: &[Reserved] = &[
             "lode-indexer",
             "lode-kv",
             "lode-peers",
+            "lode-rollup",
             "lode-zgs",
             "lode-chain",
             "lode-chain-rpc",
@@ -272,6 +279,7 @@ const RESERVED: &[Reserved] = &[
             "lode-world",
             "lode-engine",
             "lode-edge",
+            "lode-rollup",
             "lode-zgs",
             "lode-miner",
             "lode-chain",

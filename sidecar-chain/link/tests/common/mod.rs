@@ -2,13 +2,20 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![allow(dead_code, reason = "each test file uses its part of it")]
 
+pub mod containers;
+pub mod holders;
+
+use std::sync::LazyLock;
+
 use alloy_primitives::{Address, B256, Bytes, Log, U256, address};
 use alloy_sol_types::SolCall;
-use lode_chain_link::genesis::{Settings, Validator, accounts};
+use lode_chain_link::genesis::{DaSettings, Settings, Validator, accounts_with};
+use lode_proofs::da::weigh::weigh;
 use revm::{
     Context, ExecuteCommitEvm, ExecuteEvm, MainBuilder, MainnetEvm,
     context::{BlockEnv, CfgEnv, TxEnv, result::ExecutionResult},
     database::{CacheDB, EmptyDB},
+    precompile::{Precompile, PrecompileId, PrecompileOutput, Precompiles},
     primitives::{TxKind, hardfork::SpecId},
     state::{AccountInfo, Bytecode},
 };
@@ -67,8 +74,13 @@ pub fn settings() -> Settings {
 impl World {
     /// A chain at block 20, with money for [`PAYER`] and [`ADMIN`].
     pub fn new() -> Self {
+        Self::with(&settings().da())
+    }
+
+    /// The same, with other settings of data availability.
+    pub fn with(da: &DaSettings) -> Self {
         let mut database = CacheDB::new(EmptyDB::new());
-        for (address, account) in accounts(&settings()).unwrap() {
+        for (address, account) in accounts_with(&settings(), da).unwrap() {
             let code = Bytecode::new_raw(account.code.unwrap());
             let info = AccountInfo {
                 balance: account.balance,
@@ -95,9 +107,52 @@ impl World {
         context.block.number = U256::from(20);
         context.block.gas_limit = 10 * GAS_LIMIT;
         context.block.prevrandao = Some(B256::repeat_byte(0x7a));
-        World {
-            machine: context.build_mainnet(),
-        }
+        let mut machine = context.build_mainnet();
+        machine.precompiles.precompiles = &WITH_OURS;
+        World { machine }
+    }
+
+    /// Puts the code of a contract at an address, as if it had just been made there.
+    pub fn place(&mut self, account: Address, artefact: &str) {
+        let artefact: serde_json::Value = serde_json::from_str(artefact).unwrap();
+        let code = artefact["deployedBytecode"]["object"].as_str().unwrap();
+        let code = Bytecode::new_raw(code.parse().unwrap());
+        let info = AccountInfo {
+            code_hash: code.hash_slow(),
+            code: Some(code),
+            ..AccountInfo::default()
+        };
+        self.database().insert_account_info(account, info);
+    }
+
+    /// Everything that an account stores.
+    pub fn storage(&mut self, account: Address) -> Vec<(U256, U256)> {
+        let account = self.database().load_account(account).unwrap();
+        let storage = account.storage.iter();
+        storage.map(|(slot, value)| (*slot, *value)).collect()
+    }
+
+    /// Goes to a block and the time that it has.
+    pub fn at(&mut self, block: u64, timestamp: u64) {
+        self.machine.ctx.block.number = U256::from(block);
+        self.machine.ctx.block.timestamp = U256::from(timestamp);
+    }
+
+    /// Gives money.
+    pub fn fund(&mut self, account: Address) {
+        let info = AccountInfo::from_balance(U256::from(10).pow(U256::from(30)));
+        self.database().insert_account_info(account, info);
+    }
+
+    /// What asking costs, without what every transaction costs.
+    pub fn gas_of(&mut self, to: Address, data: Bytes) -> (u64, Bytes) {
+        let result = self
+            .machine
+            .transact(transaction(PAYER, to, U256::ZERO, data))
+            .unwrap();
+        assert!(result.result.is_success(), "{:?}", result.result);
+        let gas = result.result.tx_gas_used();
+        (gas, result.result.into_output().unwrap())
     }
 
     /// Goes to a block; the hash of `known` is what is said.
@@ -134,6 +189,20 @@ impl World {
             .unwrap();
         assert!(result.result.is_success(), "{:?}", result.result);
         result.result.into_output().unwrap()
+    }
+
+    /// The same with little gas; none if it fails.
+    pub fn ask_with(&mut self, to: Address, data: Bytes, gas: u64) -> Option<Bytes> {
+        let mut asked = transaction(PAYER, to, U256::ZERO, data);
+        asked.gas_limit = gas;
+        let result = self.machine.transact(asked).ok()?.result;
+        result.is_success().then(|| result.into_output().unwrap())
+    }
+
+    /// Puts a word into an account's storage.
+    pub fn store(&mut self, account: Address, slot: U256, value: U256) {
+        let stored = self.database().insert_account_storage(account, slot, value);
+        stored.unwrap();
     }
 
     /// Wei of an account.
@@ -173,6 +242,26 @@ impl World {
         &mut self.machine.ctx.journaled_state.database
     }
 }
+
+/// Ethereum's native contracts, and the chain's own that the contracts call. Its gas is that of the
+/// chain's, which another crate has and tests: here only that somebody pays for it counts.
+static WITH_OURS: LazyLock<Precompiles> = LazyLock::new(|| {
+    let mut all = Precompiles::osaka().clone();
+    let name = PrecompileId::Custom("DA_CERTIFICATE".into());
+    all.extend([Precompile::new(
+        name,
+        DA_CERTIFICATE,
+        |input, _, reservoir| {
+            let mut word = [0; 32];
+            word[30..].copy_from_slice(&weigh(input).unwrap_or(0).to_be_bytes());
+            let word = Bytes::copy_from_slice(&word);
+            Ok(PrecompileOutput::new(DA_CERTIFICATE_GAS, word, reservoir))
+        },
+    )]);
+    all
+});
+const DA_CERTIFICATE: Address = address!("0x0000000000000000000000000000000000002005");
+const DA_CERTIFICATE_GAS: u64 = 115_000;
 
 fn transaction(from: Address, to: Address, value: U256, data: Bytes) -> TxEnv {
     let transaction = TxEnv::builder()
