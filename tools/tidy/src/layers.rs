@@ -35,6 +35,12 @@ const LIBRARIES: &[Crate] = &[
         folder: "engine",
         may: &["lode-proofs", "lode-world"],
     },
+    // What holders keep of containers. It believes what it is given: whoever checks slivers is above it.
+    Crate {
+        name: "lode-da-rows",
+        folder: "engine/da/rows",
+        may: &["lode-proofs", "lode-world"],
+    },
     // Knows what the chain has ordered, and nothing of a chain: submissions come in as values.
     Crate {
         name: "lode-flow",
