@@ -23,7 +23,7 @@
 //! - [`bounds`]: how much of everything
 //! - [`committee`]: who holds what
 //! - [`sliver`], [`message`]: what they say to each other, byte by byte
-//! - [`keep`]: what keeps rows
+//! - [`keep`], [`stored`]: what keeps rows; on a disk
 //! - [`post`], `outgoing`: from a blob to its certificate
 //! - `incoming`, `serve`, `asked`, `desk`: slivers that come, rows for others, questions, and where messages
 //!   arrive
@@ -39,6 +39,7 @@ pub mod message;
 pub mod sliver;
 
 pub mod keep;
+pub mod stored;
 
 mod outgoing;
 pub mod post;
@@ -62,3 +63,4 @@ pub use committee::{Committee, Committees};
 pub use da::{Config, Da, Service};
 pub use node::{Faces, Node, Parts};
 pub use outgoing::Lost;
+pub use stored::Stored;

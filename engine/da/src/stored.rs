@@ -7,14 +7,7 @@
 //!  certify ────────────────────────────────► DIR/index   lost with it: others have it, and the chain
 //! ```
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -57,9 +50,10 @@ struct Index {
     containers: Keyspace,
     /// Epoch, quorum, blob root → container, place.
     blobs: Keyspace,
+    /// Container → its table: what is to be forgotten with it.
+    tables: Keyspace,
     /// Container → certificate.
     certificates: Keyspace,
-    freed: AtomicU64,
 }
 
 /// Why a store does not open, or fails.
@@ -85,8 +79,8 @@ impl Stored {
         let index = Index {
             containers: space("containers")?,
             blobs: space("blobs")?,
+            tables: space("tables")?,
             certificates: space("certificates")?,
-            freed: AtomicU64::new(0),
             database,
         };
         let stored = Stored {
@@ -135,7 +129,6 @@ impl Stored {
                 self.forget(listed.container).await?;
             }
         }
-        self.index.freed.fetch_add(freed.bytes, Relaxed);
         Ok(freed.bytes)
     }
 
@@ -315,6 +308,7 @@ impl Index {
         let container = statement.head.id();
         let mut batch = self.database.batch();
         batch.insert(&self.containers, container.0, encoded(statement));
+        batch.insert(&self.tables, container.0, table);
         let table = Table::decode(table);
         let entries = table.iter().flat_map(|table| table.entries().iter());
         for (place, entry) in (0_u16..).zip(entries) {
@@ -362,17 +356,20 @@ impl Index {
     /// Forgets a container; what names its blobs goes as well, unless it names another by now.
     fn remove(&self, container: Hash32) -> Result<(), fjall::Error> {
         let mut batch = self.database.batch();
-        if let Some(statement) = self.statement(container)? {
-            let quorum = statement.quorum;
-            let of = [&quorum.epoch.to_be_bytes()[..], &quorum.quorum.to_be_bytes()].concat();
-            for entry in self.blobs.prefix(of) {
-                let (key, value) = entry.into_inner()?;
-                if value.starts_with(&container.0) {
+        if let (Some(statement), Some(table)) =
+            (self.statement(container)?, self.tables.get(container.0)?)
+        {
+            let table = Table::decode(&table);
+            for entry in table.iter().flat_map(|table| table.entries()) {
+                let key = blob_key(&statement, entry.root);
+                let value = self.blobs.get(&key)?;
+                if value.is_some_and(|value| value.starts_with(&container.0)) {
                     batch.remove(&self.blobs, key);
                 }
             }
         }
         batch.remove(&self.containers, container.0);
+        batch.remove(&self.tables, container.0);
         batch.remove(&self.certificates, container.0);
         batch.commit()
     }
@@ -409,3 +406,7 @@ fn blob_key(statement: &Statement, root: Hash32) -> Vec<u8> {
     let epoch = quorum.epoch.to_be_bytes();
     [&epoch[..], &quorum.quorum.to_be_bytes(), &root.0].concat()
 }
+
+#[cfg(test)]
+#[path = "stored_tests.rs"]
+mod tests;

@@ -39,13 +39,19 @@ const LIBRARIES: &[Crate] = &[
     Crate {
         name: "lode-da",
         folder: "engine/da",
-        may: &["lode-proofs", "lode-net"],
+        may: &["lode-proofs", "lode-net", "lode-da-rows"],
     },
     // How nodes meet, whatever they then speak of.
     Crate {
         name: "lode-net",
         folder: "engine/net",
         may: &[],
+    },
+    // What holders keep of containers. It believes what it is given: whoever checks slivers is above it.
+    Crate {
+        name: "lode-da-rows",
+        folder: "engine/da/rows",
+        may: &["lode-proofs", "lode-world"],
     },
     // Knows what the chain has ordered, and nothing of a chain: submissions come in as values.
     Crate {
