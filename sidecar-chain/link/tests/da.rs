@@ -16,10 +16,7 @@ use lode_chain_link::{
 };
 use lode_proofs::{
     Hash32,
-    da::{
-        Certificate, Draw, Head, Quorum, Shape, Shown, Statement, signing::HolderSecret,
-        weigh::signature_point,
-    },
+    da::{Draw, Quorum, Shown, weigh::signature_point},
 };
 
 fn reason<E: SolError>(bytes: &Bytes) {
