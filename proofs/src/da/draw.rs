@@ -204,6 +204,13 @@ mod tests {
         }
     }
 
+    /// [D-33] A lot at the end of what one holder left over is the next one's.
+    #[test]
+    fn lots_fall_to_their_bearers() {
+        let bearers = [0, 1, 2, 3, 4].map(|lot| bearer(&[2, 0, 3], lot));
+        assert_eq!(bearers, [0, 0, 2, 2, 2]);
+    }
+
     /// [D-34] Every row has its seat, seats have as many as they were given, and about a third of them
     /// are original ones.
     #[test]

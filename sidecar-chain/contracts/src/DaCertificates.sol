@@ -11,9 +11,10 @@ interface IDaCommittees {
 /// Certificates in blocks: which containers are held, until when, and by how many rows.
 ///
 /// Anybody settles a certificate: it says by itself who signed, and the chain's native contract checks it
-/// against the committee that DaSigners has made. One that says no more than what is kept changes
-/// nothing, so sending it twice does no harm. Holders who sign a later expiry make a certificate that
-/// takes the place of the kept one; none ever takes it with fewer rows or an earlier end.
+/// against the committee that DaSigners has made. One with a later expiry takes the place of the kept one,
+/// and of two with the same expiry the one with more rows is kept; any other changes nothing, so sending
+/// one twice does no harm. Who signed for longer need not be all who signed before: what is kept then
+/// says by how many rows the container is held to the end.
 contract DaCertificates is Initializable {
     /// Native: the rows that a certificate is signed for, 0 if it is not right (SPEC, [D-38]).
     address public constant DA_CERTIFICATE = address(0x2005);
@@ -116,8 +117,8 @@ contract DaCertificates is Initializable {
     function _keep(Record memory found, bytes32 hash, bytes calldata certificate) private returns (bool) {
         bytes32 containerId = bytes32(certificate[21:53]);
         Record memory kept = _records[containerId];
-        if (found.rows < kept.rows || found.expiry < kept.expiry) return false;
-        if (found.rows == kept.rows && found.expiry == kept.expiry) return false;
+        if (found.expiry < kept.expiry) return false;
+        if (found.expiry == kept.expiry && found.rows <= kept.rows) return false;
         _records[containerId] = found;
         if (kept.rows == 0) {
             emit Settled(containerId, found.epoch, found.quorum, found.expiry, found.rows, hash, certificate);

@@ -114,11 +114,14 @@ library DaCheck {
     {
         signers.seats = uint16(bytes2(committee[52:54]));
         (signers.rows, signers.key) = (ROWS, committee[54:310]);
-        signers.before = new uint256[](signers.seats + 1);
+        uint256 seats = signers.seats;
+        uint256[] memory before = signers.before = new uint256[](seats + 1);
         uint256 count;
-        for (uint256 seat = 0; seat < signers.seats; ++seat) {
-            uint256 signed = uint8(certificate[STATEMENT_LEN + seat / 8]) >> (seat % 8) & 1;
-            signers.before[seat + 1] = count += 1 - signed;
+        uint256 bits;
+        for (uint256 seat = 0; seat < seats; ++seat) {
+            if (seat % 8 == 0) bits = uint8(certificate[STATEMENT_LEN + seat / 8]);
+            before[seat + 1] = count += 1 - (bits & 1);
+            bits >>= 1;
         }
     }
 

@@ -16,10 +16,7 @@ use lode_chain_link::{
 };
 use lode_proofs::{
     Hash32,
-    da::{
-        Certificate, Draw, Head, Quorum, Shape, Shown, Statement, signing::HolderSecret,
-        weigh::signature_point,
-    },
+    da::{Draw, Quorum, Shown, weigh::signature_point},
 };
 
 fn reason<E: SolError>(bytes: &Bytes) {
@@ -271,8 +268,8 @@ fn selectors_are_0gs() {
     }
 }
 
-/// Certificates settle once; a later expiry or more rows take their place, fewer do not. What is not
-/// right settles nothing, and nothing beside it.
+/// Certificates settle once; a later expiry, or as late with more rows, takes their place, and nothing else.
+/// What is not right settles nothing, and nothing beside it.
 #[test]
 fn certificates_settle() {
     let (mut world, made, _) = held(20);
@@ -302,14 +299,26 @@ fn certificates_settle() {
         let log = da::certificate_settled(&done.logs[0].data).unwrap();
         assert!(log.extends && log.rows == 3072 && log.expiry == expiry);
     }
-    // Later, but by fewer rows: the kept one stays.
-    let fewer = shown(&made, statement(&made, 1, EXPIRY + 2), &[1]);
-    let done = world.send(PAYER, DA_CERTIFICATES, U256::ZERO, settle(&[fewer]));
-    assert_eq!(done.logs.len(), 0);
+    // Later, by fewer rows: those hold it to the end. Earlier by all, or as late by even fewer, change
+    // nothing.
+    let latest = statement(&made, 1, EXPIRY + 2);
+    let fewer = shown(&made, latest, &[1]);
+    let kept = fewer.weight();
+    for (at, other) in [
+        fewer,
+        shown(&made, statement(&made, 1, EXPIRY + 1), &[]),
+        shown(&made, latest, &[1, 2]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let done = world.send(PAYER, DA_CERTIFICATES, U256::ZERO, settle(&[other]));
+        assert_eq!(done.logs.len(), usize::from(at == 0));
+    }
     let answer = world.ask_raw(DA_CERTIFICATES, da::record_call(first.head.id()));
     let record = da::record(&answer).unwrap().unwrap();
-    assert_eq!((record.epoch, record.rows), (1, 3072));
-    assert_eq!((record.expiry, record.block), (EXPIRY + 1, EPOCH));
+    assert_eq!((record.epoch, usize::from(record.rows)), (1, kept));
+    assert_eq!((record.expiry, record.block), (EXPIRY + 2, EPOCH));
     let answer = world.ask_raw(DA_CERTIFICATES, da::record_call(Hash32([9; 32])));
     assert_eq!(da::record(&answer).unwrap(), None);
     refused(&mut world, &made);
