@@ -63,7 +63,8 @@ impl Turn {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.0.0
+        self.0
+            .0
             .try_send(())
             .expect("what was taken is given back once");
     }

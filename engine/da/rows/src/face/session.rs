@@ -83,22 +83,26 @@ impl Appending {
     pub async fn finish(self) -> Result<()> {
         let (reply, answer) = async_channel::bounded(1);
         self.send(Step::Finish(reply)).await?;
+        // A task that ended before it came to this leaves it in the channel, until both ends are gone.
+        let Appending { steps, why, .. } = self;
+        drop(steps);
         match answer.recv().await {
             Ok(finished) => finished,
-            Err(_ended) => Err(self.why().await),
+            Err(_ended) => Err(reason(&why).await),
         }
     }
 
     async fn send(&self, step: Step) -> Result<()> {
         match self.steps.send(step).await {
             Ok(()) => Ok(()),
-            Err(_ended) => Err(self.why().await),
+            Err(_ended) => Err(reason(&self.why).await),
         }
     }
+}
 
-    async fn why(&self) -> Error {
-        self.why.recv().await.unwrap_or(Error::Closing)
-    }
+/// What a task said when it ended.
+async fn reason(why: &Receiver<Error>) -> Error {
+    why.recv().await.unwrap_or(Error::Closing)
 }
 
 impl Session {
