@@ -47,13 +47,16 @@ impl Freed {
 /// Removes every segment whose bucket has ended by `now`.
 pub async fn expire<W: World>(store: &Rc<Shared<W>>, now: u64) -> Result<Freed> {
     store.tell_time(now);
-    let over: Vec<Rc<Segment<_>>> = {
+    let mut over: Vec<Rc<Segment<_>>> = {
         let segments = store.segments.borrow();
         let over = segments
             .values()
             .filter(|segment| segment.until <= store.now());
         over.cloned().collect()
     };
+    // The record that an extended one replaced goes first: after a crash between the two it would
+    // count again.
+    over.sort_unstable_by_key(|segment| (segment.until, segment.number));
     let mut freed = Freed::default();
     if over.is_empty() {
         return Ok(freed);

@@ -198,10 +198,9 @@ async fn act(
         (Some(expiry), 0) => extend(store, model, number, expiry, dice).await,
         (Some(expiry), 1) => {
             let made = made(number, expiry, Form::small(number));
-            match store.begin(made.holding).await {
-                Err(Error::Held { .. }) => model.borrow_mut().tally.refused += 1,
-                // It is of a segment that a start could not close, or it has expired meanwhile.
-                Err(_) | Ok(_) => {}
+            // Anything else: it is of a segment that a start could not close, or has expired meanwhile.
+            if let Err(Error::Held { .. }) = store.begin(made.holding).await {
+                model.borrow_mut().tally.refused += 1;
             }
         }
         (Some(expiry), _) => {
@@ -223,7 +222,7 @@ async fn append(
     let appended = async {
         let mut appending = store.begin(made.holding.clone()).await?;
         let most = match given_up {
-            true => usize::try_from(dice.below(made.rows.len() as u64)).unwrap(),
+            true => usize::try_from(dice.draw() >> 1).unwrap() % made.rows.len(),
             false => made.rows.len(),
         };
         for row in &made.rows[..most] {
