@@ -9,14 +9,16 @@ use std::{
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use futures_lite::FutureExt;
 use lode_world::{Disk, Net, Program, Queue, World};
 
 use super::{
     ask::{Ask, Reply},
     session,
 };
-use crate::{Error, Found, Options, Result, RowStore, wait::Bell};
+use crate::{
+    Error, Found, Options, Result, RowStore,
+    wait::{Bell, either},
+};
 
 /// Most stores of a directory.
 const SHARDS_MAX: u16 = 1024;
@@ -191,7 +193,7 @@ async fn serve<W: World>(local: &Rc<Local<W>>, queue: &Receiver<Ask>) {
             let _ = local.stopped.recv().await;
             None
         };
-        let Some(ask) = stop.or(next).await else {
+        let Some(ask) = either(stop, next).await else {
             break;
         };
         local.tasks.set(local.tasks.get() + 1);

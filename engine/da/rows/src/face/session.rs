@@ -3,11 +3,10 @@
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use futures_lite::FutureExt;
 use lode_proofs::Hash32;
 use lode_world::World;
 
-use crate::{Error, Result};
+use crate::{Error, Result, wait::either};
 
 /// Messages of one record that wait for its task. Each has rows of up to [`MESSAGE_LEN`] bytes, or one
 /// row.
@@ -115,7 +114,7 @@ impl Session {
                 let _ = stopped.recv().await;
                 None
             };
-            match step.or(stop).await {
+            match either(step, stop).await {
                 Some(Step::Rows(rows)) => {
                     for row in rows {
                         if let Err(error) = appending.push(&row).await {

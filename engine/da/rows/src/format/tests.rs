@@ -203,7 +203,8 @@ proptest! {
     /// So are valid ones that were cut, extended or changed anywhere.
     #[test]
     fn no_changed_bytes_break_a_decoder(
-        which in 0..9_usize, at in any::<prop::sample::Index>(), value in any::<u8>(), len in any::<prop::sample::Index>(),
+        which in 0..9_usize, at in any::<prop::sample::Index>(), value in any::<u8>(),
+        len in any::<prop::sample::Index>(),
         more in prop::collection::vec(any::<u8>(), 0..50), repair in any::<bool>(),
     ) {
         let mut bytes = all().swap_remove(which);
