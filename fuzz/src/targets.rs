@@ -9,6 +9,7 @@ mod cipher;
 mod da_certificate;
 mod da_container;
 mod da_proofs;
+mod da_rows;
 mod evidence;
 mod finality;
 mod flow_log;
@@ -56,6 +57,7 @@ pub const ALL: &[Target] = &[
     da_container::TARGET,
     da_proofs::TARGET,
     da_certificate::TARGET,
+    da_rows::TARGET,
     page::TARGET,
     record::TARGET,
     frame::TARGET,

@@ -68,7 +68,9 @@ impl Holding {
             why,
         };
         if !outline::are_rows(&self.rows) {
-            return Err(malformed("row numbers have to ascend, be some, and be below 3072"));
+            return Err(malformed(
+                "row numbers have to ascend, be some, and be below 3072",
+            ));
         }
         if self.siblings.len() > SIBLINGS_MAX {
             return Err(malformed("more hashes beside the rows than a tree has"));

@@ -109,7 +109,9 @@ async fn round<W: World>(
     let early = planted::is(&store.world, Bug::FootBeforeRows);
     let mut synced = segment.check().map_err(Refusal::Known);
     if synced.is_ok() && early {
-        synced = write_feet(store, segment, &ready).await.map_err(Refusal::Io);
+        synced = write_feet(store, segment, &ready)
+            .await
+            .map_err(Refusal::Io);
     }
     if synced.is_ok() {
         synced = sync(store, segment).await.map_err(Refusal::Io);

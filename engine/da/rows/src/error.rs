@@ -47,7 +47,9 @@ pub enum Error {
         container: Hash32,
     },
     /// The holder does not have this row of it.
-    #[error("row {row} of container {container} is not held here; ask the holder that it is given to")]
+    #[error(
+        "row {row} of container {container} is not held here; ask the holder that it is given to"
+    )]
     NoRow {
         /// Which container.
         container: Hash32,
@@ -73,7 +75,9 @@ pub enum Error {
         want: usize,
     },
     /// More or fewer rows than were announced.
-    #[error("{got} rows of container {container} came where {want} were announced; nothing was stored")]
+    #[error(
+        "{got} rows of container {container} came where {want} were announced; nothing was stored"
+    )]
     RowCount {
         /// Which container.
         container: Hash32,
@@ -91,7 +95,9 @@ pub enum Error {
         now: u64,
     },
     /// The term ends later than this store takes terms: buckets would have no bound.
-    #[error("a term until {expiry} is too long: this store takes terms until {latest}; ask for a shorter one and extend it")]
+    #[error(
+        "a term until {expiry} is too long: this store takes terms until {latest}; ask for a shorter one and extend it"
+    )]
     TooFar {
         /// Asked for, in unix seconds.
         expiry: u64,
@@ -99,7 +105,9 @@ pub enum Error {
         latest: u64,
     },
     /// A term cannot be made shorter.
-    #[error("container {container} is held until {have}, and a term until {expiry} is no longer one")]
+    #[error(
+        "container {container} is held until {have}, and a term until {expiry} is no longer one"
+    )]
     NotLater {
         /// Which container.
         container: Hash32,
@@ -123,13 +131,17 @@ pub enum Error {
         appends: usize,
     },
     /// The index in memory is full.
-    #[error("{containers} containers are held, which is the limit of the index; raise it, or let some expire")]
+    #[error(
+        "{containers} containers are held, which is the limit of the index; raise it, or let some expire"
+    )]
     TooMany {
         /// Containers held.
         containers: usize,
     },
     /// The disk has no room; nothing that is there was touched.
-    #[error("no room for {bytes} bytes in {path}: let containers expire, or give the directory more space")]
+    #[error(
+        "no room for {bytes} bytes in {path}: let containers expire, or give the directory more space"
+    )]
     Full {
         /// The file that was to grow.
         path: String,
@@ -157,8 +169,11 @@ pub enum Error {
         /// What is wrong, and what to do.
         why: String,
     },
-    /// A write or sync failed: that segment takes no more, and what it covered is not held.
-    #[error("a write to {path} failed and nothing is added to it any more: {source}; the record is not held, send it again")]
+    /// A write or sync failed: that segment takes no more, and what it covered is not held. After the next
+    /// start it may be, whole: the disk may have taken what it said that it had not.
+    #[error(
+        "a write to {path} failed and nothing is added to it any more: {source}; the record is not held, send it again"
+    )]
     WriteFailed {
         /// Which file.
         path: String,

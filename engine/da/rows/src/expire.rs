@@ -47,11 +47,16 @@ impl Freed {
 /// Removes every segment whose bucket has ended by `now`.
 pub async fn expire<W: World>(store: &Rc<Shared<W>>, now: u64) -> Result<Freed> {
     store.tell_time(now);
-    let over: Vec<Rc<Segment<_>>> = {
+    let mut over: Vec<Rc<Segment<_>>> = {
         let segments = store.segments.borrow();
-        let over = segments.values().filter(|segment| segment.until <= store.now());
+        let over = segments
+            .values()
+            .filter(|segment| segment.until <= store.now());
         over.cloned().collect()
     };
+    // The record that an extended one replaced goes first: after a crash between the two it would
+    // count again.
+    over.sort_unstable_by_key(|segment| (segment.until, segment.number));
     let mut freed = Freed::default();
     if over.is_empty() {
         return Ok(freed);
@@ -64,11 +69,12 @@ pub async fn expire<W: World>(store: &Rc<Shared<W>>, now: u64) -> Result<Freed> 
     let numbers = over.iter().map(|segment| segment.number).collect();
     freed.containers = forget(store, &numbers).await;
     let mut failed = Ok(());
+    let mut removed = Vec::new();
     for segment in over {
         match remove(store, &segment).await {
-            Ok(()) => {
-                freed.segments += 1;
-                freed.bytes += segment.len.get();
+            Ok(bytes) => {
+                freed.bytes += bytes;
+                removed.push(segment.number);
             }
             // One file that stays does not keep the others.
             Err(error) => failed = failed.and(Err(error)),
@@ -76,8 +82,12 @@ pub async fn expire<W: World>(store: &Rc<Shared<W>>, now: u64) -> Result<Freed> 
     }
     let dir = &store.options.dir;
     let synced = store.world.disk().sync_dir(dir).await;
-    failed.and(synced.map_err(Error::io(dir)))?;
-    Ok(freed)
+    synced.map_err(Error::io(dir))?;
+    // Until then their names may come back, so the next expiry has them once more.
+    freed.segments = u64::try_from(removed.len()).expect("64-bit");
+    let mut segments = store.segments.borrow_mut();
+    segments.retain(|number, _| !removed.contains(number));
+    failed.map(|()| freed)
 }
 
 /// Takes the containers of some segments out of the index.
@@ -103,8 +113,8 @@ async fn forget<W: World>(store: &Shared<W>, segments: &BTreeSet<u32>) -> u64 {
     }
 }
 
-/// Removes a segment's file; if that fails, the next expiry tries again.
-async fn remove<W: World>(store: &Shared<W>, segment: &Segment<W::File>) -> Result<()> {
+/// Removes a segment's file, and tells how long it was; if that fails, the next expiry tries again.
+async fn remove<W: World>(store: &Shared<W>, segment: &Segment<W::File>) -> Result<u64> {
     // What is being closed is renamed at its end.
     segment.commits.idle().await;
     while store.closing_now.get() > 0 {
@@ -113,13 +123,10 @@ async fn remove<W: World>(store: &Shared<W>, segment: &Segment<W::File>) -> Resu
     segment.file.take();
     let path = segment.path.borrow().clone();
     match store.world.disk().remove(&path).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io(&path)(error));
-        }
-        _ => {}
+        Ok(()) => Ok(segment.len.get()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(Error::io(&path)(error)),
     }
-    store.segments.borrow_mut().remove(&segment.number);
-    Ok(())
 }
 
 /// Writes a record again with a later expiry.

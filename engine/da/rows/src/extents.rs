@@ -81,12 +81,15 @@ mod tests {
         /// Whatever is taken and given back: no page has two owners, holes are used before the end
         /// grows, and when all is given back nothing is left.
         #[test]
-        fn pages_have_one_owner(acts in prop::collection::vec((any::<bool>(), 1..20_u32, any::<u16>()), 1..200)) {
+        fn pages_have_one_owner(
+            acts in prop::collection::vec((any::<bool>(), 1..20_u32, any::<u16>()), 1..200)
+        ) {
             let mut extents = Extents::new(2);
             let mut taken: Vec<(u32, u32)> = Vec::new();
             for (take, pages, pick) in acts {
                 if take || taken.is_empty() {
-                    let owned = |page: u32| taken.iter().any(|(first, pages)| (*first..first + pages).contains(&page));
+                    let has = |page, (first, pages): &(u32, u32)| (*first..first + pages).contains(&page);
+                    let owned = |page: u32| taken.iter().any(|taken| has(page, taken));
                     let free = (2..extents.end()).map(|page| !owned(page)).collect::<Vec<_>>();
                     let wide = usize::try_from(pages).unwrap();
                     let hole = free.windows(wide).any(|run| run.iter().all(|free| *free));

@@ -24,9 +24,7 @@ use bytes::Bytes;
 use lode_proofs::{Hash32, da::Statement};
 use lode_world::{Preflight, Running};
 
-use crate::{
-    Damage, Error, Freed, Holding, Listed, Options, Result, Scrubbed, store::LIST_MAX,
-};
+use crate::{Damage, Error, Freed, Holding, Listed, Options, Result, Scrubbed, store::LIST_MAX};
 use ask::{Ask, Reply};
 
 /// Asks that wait for an executor: more than that wait where they are.
@@ -69,10 +67,7 @@ pub fn connect(executors: usize) -> (Handle, Post) {
 ///
 /// # Errors
 /// [`Error::Io`] where executors cannot start; what [`crate::RowStore::open`] says.
-pub fn launch(
-    preflight: &Preflight,
-    options: Options,
-) -> Result<(Handle, Running, Vec<Started>)> {
+pub fn launch(preflight: &Preflight, options: Options) -> Result<(Handle, Running, Vec<Started>)> {
     let (handle, post) = connect(preflight.executors);
     let dir = options.dir.clone();
     let (told, heard) = async_channel::unbounded();
@@ -321,11 +316,7 @@ impl Handle {
     }
 
     /// Asks the store that a container belongs to.
-    async fn ask<T>(
-        &self,
-        container: &Hash32,
-        ask: impl FnOnce(Reply<T>) -> Ask,
-    ) -> Result<T> {
+    async fn ask<T>(&self, container: &Hash32, ask: impl FnOnce(Reply<T>) -> Ask) -> Result<T> {
         let shards = *self.0.shards.get().ok_or(Error::Closing)?;
         let shard = shard_of(container, shards);
         let executor = usize::from(shard) % self.0.asks.len();

@@ -45,7 +45,10 @@ fn payload(data: &[u8]) {
         assert!(data.starts_with(&pointer.encode()), "one encoding each");
     }
     if let Ok(rows) = outline::decode_rows(data) {
-        assert!(data.starts_with(&outline::encode_rows(&rows)), "one encoding each");
+        assert!(
+            data.starts_with(&outline::encode_rows(&rows)),
+            "one encoding each"
+        );
     }
 }
 
@@ -54,12 +57,27 @@ fn check(outline: &Outline) {
     let rows = usize::from(outline.rows);
     let head = outline.part(Part::Table).end;
     let pages = usize::try_from(outline.head_pages()).expect("64-bit");
-    assert!(head <= pages * PAYLOAD && head + PAYLOAD > pages * PAYLOAD, "no page is missing or idle");
+    assert!(
+        head <= pages * PAYLOAD && head + PAYLOAD > pages * PAYLOAD,
+        "no page is missing or idle"
+    );
     let (first, last) = (outline.rows_at(0..1), outline.rows_at(rows - 1..rows));
     let row_end = u64::from(outline.head_pages() + outline.row_pages()) * page::PAYLOAD_U64;
-    assert!(first.start < first.end && last.end <= row_end, "rows end before the feet");
+    assert!(
+        first.start < first.end && last.end <= row_end,
+        "rows end before the feet"
+    );
     let page = |at: u64| u32::try_from(at / page::PAYLOAD_U64).expect("below 2^24");
-    assert!(outline.rows_in(page(first.start)).contains(&0), "the first row is where it is said to be");
-    assert!(outline.rows_in(page(last.end - 1)).contains(&(rows - 1)), "and so is the last");
-    assert!(outline.rows_in(outline.pages() - 1).is_empty(), "feet have no rows");
+    assert!(
+        outline.rows_in(page(first.start)).contains(&0),
+        "the first row is where it is said to be"
+    );
+    assert!(
+        outline.rows_in(page(last.end - 1)).contains(&(rows - 1)),
+        "and so is the last"
+    );
+    assert!(
+        outline.rows_in(outline.pages() - 1).is_empty(),
+        "feet have no rows"
+    );
 }

@@ -83,7 +83,13 @@ pub async fn record<W: World>(store: &Rc<Shared<W>>, container: Hash32) -> Resul
     }
     let parts = BTreeSet::from(Part::ALL);
     let rows = BTreeSet::new();
-    Err(lost(store, container, place.sequence, Damage { rows, parts }, |_| true))
+    Err(lost(
+        store,
+        container,
+        place.sequence,
+        Damage { rows, parts },
+        |_| true,
+    ))
 }
 
 /// The pages that have a record's outline: the head and the feet.
@@ -297,7 +303,8 @@ impl<W: World> Record<W> {
 
     /// Reads a part of the record's stream.
     async fn stretch(&self, range: Range<u64>) -> Stretch {
-        let page_of = |at: u64| u32::try_from(at / PAYLOAD_U64).expect("a record is below 2^24 pages");
+        let page_of =
+            |at: u64| u32::try_from(at / PAYLOAD_U64).expect("a record is below 2^24 pages");
         let len = usize::try_from(range.end - range.start).expect("64-bit");
         let mut stretch = Stretch {
             bytes: Vec::with_capacity(len),

@@ -202,7 +202,9 @@ async fn take_walked<W: World>(
     }
     let tag = head.map_or(walked.tag, |head| head.tag);
     let last = walked.entries.iter().map(|entry| entry.expiry).max();
-    let until = head.map_or(store.options.bucket_end(last.unwrap_or(u64::MAX)), |head| head.until);
+    let until = head.map_or(store.options.bucket_end(last.unwrap_or(u64::MAX)), |head| {
+        head.until
+    });
     let segment = Segment::new(number, tag, until, path, len, walked.end);
     *segment.file.borrow_mut() = Some(file);
     let segment = Rc::new(segment);
@@ -237,8 +239,12 @@ async fn settle<W: World>(store: &Rc<Shared<W>>, segment: &Rc<Segment<W::File>>,
 /// What is wrong with a file, if anything.
 fn fault_of(path: &std::path::Path, head: Option<&SegmentHead>, walked: &Walked) -> Option<Error> {
     let why = match head {
-        None if walked.ours => "its header is damaged, or that of another file; what records it has are kept until the last has expired",
-        _ if walked.unreadable > 0 => "the disk refuses some of its pages; look at the disk, records may be missing",
+        None if walked.ours => {
+            "its header is damaged, or that of another file; what records it has are kept until the last has expired"
+        }
+        _ if walked.unreadable > 0 => {
+            "the disk refuses some of its pages; look at the disk, records may be missing"
+        }
         _ => return None,
     };
     Some(Error::Format {

@@ -121,9 +121,7 @@ impl<F: File> Segment<F> {
         let path = self.path.borrow().display().to_string();
         tracing::error!(path, %error, "a write of rows failed: the segment takes no more");
         let error = Arc::new(error);
-        self.failure
-            .borrow_mut()
-            .get_or_insert(Arc::clone(&error));
+        self.failure.borrow_mut().get_or_insert(Arc::clone(&error));
         if self.state.get() != State::Ended {
             self.state.set(State::Failed);
         }

@@ -160,9 +160,8 @@ impl<W: World> Shared<W> {
             return;
         }
         let segments = self.segments.borrow();
-        let may_close = |segment: &&Rc<Segment<_>>| {
-            segment.file.borrow().is_some() && segment.is_at_rest()
-        };
+        let may_close =
+            |segment: &&Rc<Segment<_>>| segment.file.borrow().is_some() && segment.is_at_rest();
         let open: Vec<&Rc<Segment<_>>> = segments.values().filter(may_close).collect();
         let oldest = open.iter().min_by_key(|segment| segment.used.get());
         if let Some(oldest) = oldest.filter(|_| open.len() >= FILES_MAX) {

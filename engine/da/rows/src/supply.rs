@@ -52,6 +52,11 @@ pub async fn place<W: World>(
             make(store, until, pages).await?
         }
     };
+    // While the segment was made, its bucket may have ended: no expiry has seen it yet.
+    let now = store.now();
+    if segment.until <= now {
+        return Err(Error::Expired { expiry, now });
+    }
     segment.used.set(store.tick());
     let flight = Flight::take(&segment, pages);
     grow(store, &segment, segment.need()).await?;
@@ -59,11 +64,7 @@ pub async fn place<W: World>(
 }
 
 /// Makes the file at least `need` bytes long; by a step if there is room for one.
-async fn grow<W: World>(
-    store: &Shared<W>,
-    segment: &Segment<W::File>,
-    need: u64,
-) -> Result<()> {
+async fn grow<W: World>(store: &Shared<W>, segment: &Segment<W::File>, need: u64) -> Result<()> {
     if need <= segment.len.get() {
         return Ok(());
     }
@@ -255,10 +256,7 @@ pub async fn write_list<W: World>(
     segment.len.set(len);
     segment.settled.set(true);
     let from = segment.path.borrow().clone();
-    let to = store
-        .options
-        .dir
-        .join(segment::closed_name(segment.number));
+    let to = store.options.dir.join(segment::closed_name(segment.number));
     if segment.state.get() == State::Ended {
         return Ok(());
     }

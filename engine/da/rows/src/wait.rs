@@ -3,8 +3,19 @@
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},
+    pin::pin,
     task::{Poll, Waker},
 };
+
+/// The output of whichever ends first; `first` is asked first.
+pub async fn either<T>(first: impl Future<Output = T>, second: impl Future<Output = T>) -> T {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    poll_fn(move |context| match first.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(output),
+        Poll::Pending => second.as_mut().poll(context),
+    })
+    .await
+}
 
 /// A bell: whoever waits is woken by the next ring.
 #[derive(Default)]
@@ -63,7 +74,8 @@ impl Turn {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.0.0
+        self.0
+            .0
             .try_send(())
             .expect("what was taken is given back once");
     }

@@ -28,10 +28,7 @@ impl<T> Reply<T> {
 }
 
 /// One question for one store.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "the queue holds 256 of them"
-)]
+#[allow(clippy::large_enum_variant, reason = "the queue holds 256 of them")]
 pub enum Ask {
     Begin {
         holding: Box<Holding>,

@@ -9,14 +9,16 @@ use std::{
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use futures_lite::FutureExt;
 use lode_world::{Disk, Net, Program, Queue, World};
 
 use super::{
     ask::{Ask, Reply},
     session,
 };
-use crate::{Error, Found, Options, Result, RowStore, wait::Bell};
+use crate::{
+    Error, Found, Options, Result, RowStore,
+    wait::{Bell, either},
+};
 
 /// Most stores of a directory.
 const SHARDS_MAX: u16 = 1024;
@@ -71,7 +73,11 @@ struct Local<W: World> {
 }
 
 impl Post {
-    pub(super) fn new(queues: Vec<Receiver<Ask>>, stopped: Receiver<()>, ended: Sender<()>) -> Self {
+    pub(super) fn new(
+        queues: Vec<Receiver<Ask>>,
+        stopped: Receiver<()>,
+        ended: Sender<()>,
+    ) -> Self {
         Post {
             queues,
             stopped,
@@ -89,26 +95,42 @@ impl Post {
         index: usize,
         report: impl FnOnce(Result<Started>),
     ) {
-        let queue = self.queues[index].clone();
-        let executors = self.queues.len();
+        let Post {
+            queues,
+            stopped,
+            ended,
+        } = self;
+        let executors = queues.len();
+        let door = Door(queues[index].clone());
+        drop(queues);
         match open(&world, &options, index, executors).await {
             Ok((stores, started)) => {
                 report(Ok(started));
                 let local = Rc::new(Local {
                     world,
                     stores,
-                    stopped: self.stopped.clone(),
+                    stopped,
                     tasks: Cell::new(0),
                     ended: Bell::default(),
                 });
-                serve(&local, &queue).await;
+                serve(&local, &door.0).await;
             }
             Err(error) => report(Err(error)),
         }
-        queue.close();
-        // What was asked and not begun is dropped with its replies: whoever asked hears of it.
-        while queue.try_recv().is_ok() {}
-        let _ = self.ended.try_send(());
+        drop(door);
+        // Whoever told it to stop may not wait.
+        let _ = ended.try_send(());
+    }
+}
+
+/// Where questions come in. However the executor ends, those that were not begun are dropped with their
+/// replies then, so that whoever asked hears of it.
+struct Door(Receiver<Ask>);
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.0.close();
+        while self.0.try_recv().is_ok() {}
     }
 }
 
@@ -146,10 +168,13 @@ async fn shards<W: World>(world: &W, dir: &Path, executors: usize) -> Result<(Pa
         .filter(|shards| (1..=SHARDS_MAX).contains(shards))
         .collect();
     let shards = match known[..] {
-        [] => u16::try_from(executors).unwrap_or(SHARDS_MAX).min(SHARDS_MAX),
+        [] => u16::try_from(executors)
+            .unwrap_or(SHARDS_MAX)
+            .min(SHARDS_MAX),
         [shards] => shards,
         _ => {
-            let why = "it has stores of two numbers; move those away that do not belong here".to_owned();
+            let why =
+                "it has stores of two numbers; move those away that do not belong here".to_owned();
             let path = dir.display().to_string();
             return Err(Error::Format { path, why });
         }
@@ -168,7 +193,7 @@ async fn serve<W: World>(local: &Rc<Local<W>>, queue: &Receiver<Ask>) {
             let _ = local.stopped.recv().await;
             None
         };
-        let Some(ask) = stop.or(next).await else {
+        let Some(ask) = either(stop, next).await else {
             break;
         };
         local.tasks.set(local.tasks.get() + 1);

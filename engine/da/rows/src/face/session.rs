@@ -3,11 +3,10 @@
 
 use async_channel::{Receiver, Sender};
 use bytes::Bytes;
-use futures_lite::FutureExt;
 use lode_proofs::Hash32;
 use lode_world::World;
 
-use crate::{Error, Result};
+use crate::{Error, Result, wait::either};
 
 /// Messages of one record that wait for its task. Each has rows of up to [`MESSAGE_LEN`] bytes, or one
 /// row.
@@ -83,22 +82,26 @@ impl Appending {
     pub async fn finish(self) -> Result<()> {
         let (reply, answer) = async_channel::bounded(1);
         self.send(Step::Finish(reply)).await?;
+        // A task that ended before it came to this leaves it in the channel, until both ends are gone.
+        let Appending { steps, why, .. } = self;
+        drop(steps);
         match answer.recv().await {
             Ok(finished) => finished,
-            Err(_ended) => Err(self.why().await),
+            Err(_ended) => Err(reason(&why).await),
         }
     }
 
     async fn send(&self, step: Step) -> Result<()> {
         match self.steps.send(step).await {
             Ok(()) => Ok(()),
-            Err(_ended) => Err(self.why().await),
+            Err(_ended) => Err(reason(&self.why).await),
         }
     }
+}
 
-    async fn why(&self) -> Error {
-        self.why.recv().await.unwrap_or(Error::Closing)
-    }
+/// What a task said when it ended.
+async fn reason(why: &Receiver<Error>) -> Error {
+    why.recv().await.unwrap_or(Error::Closing)
 }
 
 impl Session {
@@ -111,7 +114,7 @@ impl Session {
                 let _ = stopped.recv().await;
                 None
             };
-            match step.or(stop).await {
+            match either(step, stop).await {
                 Some(Step::Rows(rows)) => {
                     for row in rows {
                         if let Err(error) = appending.push(&row).await {
