@@ -111,7 +111,8 @@ async fn evidence() {
         text(&made["blob"], "container"),
     );
     let quorum = memory::Config::default().quorum;
-    let holders = world.memory.holders(quorum).await.unwrap().unwrap();
+    let holders = world.memory.members(quorum).await.unwrap().unwrap();
+    let holders = holders.seats().holders().unwrap();
 
     let at = |rest: &str| format!("/v1/da/containers/{id}/{rest}");
     let found = http(address, "GET", &at("certificate"), b"").await;

@@ -188,8 +188,12 @@ impl<A: Availability> Nitro<A> {
             let why = format!("the message is kept until {until}, and was to be until {timeout}");
             return Err(failed(why));
         }
+        let members = self.availability.members(posted.quorum).await;
+        let members = members.map_err(failed)?;
+        let members = members.ok_or_else(|| failed("the certificate is of no quorum"))?;
+        let certificate = certificate::of(&posted, &members).map_err(failed)?;
         Ok(Stored {
-            certificate: Data(certificate::of(&posted)),
+            certificate: Data(certificate),
         })
     }
 
@@ -279,7 +283,7 @@ impl<A: Availability> Nitro<A> {
 
     /// The verdict; an error is none.
     async fn judge(&self, bytes: &[u8]) -> Answer<Result<Valid, Invalid>> {
-        let judged = certificate::judge(&self.availability, self.config.threshold, bytes);
+        let judged = certificate::judge(&self.availability, bytes);
         judged.await.map_err(|error: GetError| failed(error))
     }
 }
