@@ -212,6 +212,14 @@ async fn problems() {
         );
         assert_eq!(text(&answer.json(), "code"), code, "{method} {path}");
     }
+}
+
+/// What the weather makes of posts, by its status.
+#[tokio::test(flavor = "multi_thread")]
+async fn weather() {
+    let world = World::new();
+    let server = world.rest();
+    let address = server.address();
     for (weather, status, code) in [
         (Weather::Overloaded, 429, "LODE2030"),
         (Weather::Down, 503, "LODE2021"),

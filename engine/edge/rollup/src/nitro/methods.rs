@@ -133,6 +133,12 @@ pub fn module<A: Availability>(nitro: &Arc<Nitro<A>>) -> Methods {
             nitro.store(message, timeout).await
         }
     );
+    read_methods(&mut module);
+    module.into()
+}
+
+/// Those that read and prove.
+fn read_methods<A: Availability>(module: &mut RpcModule<Nitro<A>>) {
     method!(
         module,
         "recoverPayload",
@@ -171,7 +177,6 @@ pub fn module<A: Availability>(nitro: &Arc<Nitro<A>>) -> Methods {
             nitro.validity_proof(&bytes.0).await
         }
     );
-    module.into()
 }
 
 impl<A: Availability> Nitro<A> {
