@@ -80,7 +80,10 @@ fn seeds() -> Vec<Vec<u8>> {
         [&[1, 0x4c], &place[..]].concat(),
         place,
         encode(&Parts {
+            committee: &[7; 342],
+            signature: &[7; 128],
             certificate: &[7; 218],
+            absent: &[7; 258],
             entry: &[7; 89],
         }),
         format!("{id}-128-256").into_bytes(),

@@ -1,4 +1,4 @@
-//! Each forbidden edge is found, in whatever form it is spelled, and the architecture passes.
+//! Forbidden edges are found however a manifest or a file spells them, and those of the architecture pass.
 
 use super::check;
 use crate::tree::Tree;

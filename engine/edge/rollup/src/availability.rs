@@ -17,7 +17,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lode_proofs::{
     Hash32,
-    da::{Namespace, Quorum, shape::CONTAINER_LEN_MAX, signing::Holders, table::table_len},
+    da::{
+        Namespace, Quorum,
+        committee::{Committee, Seats},
+        shape::CONTAINER_LEN_MAX,
+        signing::SigningRefusal,
+        table::table_len,
+    },
 };
 
 use crate::handle::Handle;
@@ -80,15 +86,45 @@ pub trait Availability: Clone + Send + Sync + 'static {
     /// [`GetError`]
     fn show(&self, evidence: Evidence) -> impl Future<Output = Result<Bytes, GetError>> + Send;
 
-    /// The holders of a quorum; none if there is no such quorum and never will be. Whoever cannot tell,
+    /// Who holds a quorum's rows; none if there is no such quorum and never will be. Whoever cannot tell,
     /// because the chain may still name it, says [`GetError::Unavailable`].
     ///
     /// # Errors
     /// [`GetError`]
-    fn holders(
+    fn members(
         &self,
         quorum: Quorum,
-    ) -> impl Future<Output = Result<Option<Arc<Holders>>, GetError>> + Send;
+    ) -> impl Future<Output = Result<Option<Arc<Members>>, GetError>> + Send;
+}
+
+/// Who holds a quorum's rows, and what binds it: what contracts know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Members {
+    seats: Seats,
+    committee: Committee,
+}
+
+impl Members {
+    /// Those of these seats. Cost: 20 µs or so a seat.
+    ///
+    /// # Errors
+    /// [`SigningRefusal::Key`] if a key is no point, or they are each other's opposites.
+    pub fn new(seats: Seats) -> Result<Members, SigningRefusal> {
+        let committee = seats.committee()?;
+        Ok(Members { seats, committee })
+    }
+
+    /// Keys and rows.
+    #[must_use]
+    pub const fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// What binds them.
+    #[must_use]
+    pub const fn committee(&self) -> &Committee {
+        &self.committee
+    }
 }
 
 /// What a post is asked about by. Opaque.

@@ -14,9 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lode_proofs::{
     Hash32,
-    da::{
-        BlobRange, Certificate, Entry, NamespaceProof, blob_root, certificate::CERTIFICATE_LEN_MAX,
-    },
+    da::{BlobRange, Certificate, Entry, NamespaceProof, blob_root},
 };
 use tokio::task::spawn_blocking;
 
@@ -70,9 +68,10 @@ pub async fn find(
 
 /// The entry that the container id leads to.
 async fn entry_of(availability: &impl Availability, posted: &Posted) -> Result<Entry, GetError> {
-    let holders = availability.holders(posted.quorum).await?;
-    let holders = holders.ok_or_else(|| untrue("a certificate of no quorum"))?;
-    let certificate = decode(&posted.certificate, &holders).map_err(untrue)?;
+    let members = availability.members(posted.quorum).await?;
+    let members = members.ok_or_else(|| untrue("a certificate of no quorum"))?;
+    let seats = members.seats().seats().len();
+    let certificate = Certificate::decode_for(&posted.certificate, seats).map_err(untrue)?;
     if certificate.statement.head.id() != posted.container {
         return Err(untrue("a certificate of another container"));
     }
@@ -83,17 +82,6 @@ async fn entry_of(availability: &impl Availability, posted: &Posted) -> Result<E
     } else {
         Err(untrue("an entry of another place"))
     }
-}
-
-/// Reads a certificate whose holders are known. Takes no more memory than it is allowed to be long.
-pub(crate) fn decode(
-    bytes: &[u8],
-    holders: &lode_proofs::da::signing::Holders,
-) -> Result<Certificate, String> {
-    if bytes.len() > CERTIFICATE_LEN_MAX {
-        return Err(format!("a certificate of {} bytes", bytes.len()));
-    }
-    Certificate::decode(bytes, holders.assignment()).map_err(|error| error.to_string())
 }
 
 /// The one entry that a proof shows under a namespace root ([D-22], last sentence).

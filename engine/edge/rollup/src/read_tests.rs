@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lode_proofs::{
     Hash32,
-    da::{Namespace, Quorum, signing::Holders, table::NAMESPACE_LEN},
+    da::{Namespace, Quorum, table::NAMESPACE_LEN},
 };
 
 use super::*;
 use crate::{
     Machine, Memory,
-    availability::{Milestone, PostError, RequestId, Status, StatusError},
+    availability::{Members, Milestone, PostError, RequestId, Status, StatusError},
     memory::Config,
 };
 
@@ -25,7 +25,7 @@ enum Lie {
     Root,
     Certificate,
     Entry,
-    Holders,
+    Members,
     Proof,
 }
 
@@ -93,10 +93,10 @@ impl Availability for Liar {
         })
     }
 
-    async fn holders(&self, quorum: Quorum) -> Result<Option<Arc<Holders>>, GetError> {
+    async fn members(&self, quorum: Quorum) -> Result<Option<Arc<Members>>, GetError> {
         match self.lie {
-            Lie::Holders => Ok(None),
-            _ => self.honest.holders(quorum).await,
+            Lie::Members => Ok(None),
+            _ => self.honest.members(quorum).await,
         }
     }
 }
@@ -138,7 +138,7 @@ async fn lies_are_found() {
         (Lie::Root, true, true),
         (Lie::Certificate, true, false),
         (Lie::Entry, true, false),
-        (Lie::Holders, true, false),
+        (Lie::Members, true, false),
     ];
     for (lie, by_place, by_root) in all {
         let liar = Liar {

@@ -14,7 +14,10 @@ use base64::{
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use lode_proofs::{
     Hash32,
-    da::{BlobRange, Certificate, NamespaceProof},
+    da::{
+        BlobRange, Certificate, NamespaceProof,
+        weigh::{signature_point, weigh},
+    },
 };
 use lode_rollup::{
     Availability as _,
@@ -79,7 +82,7 @@ async fn store_and_recover() {
     for len in [1, 31, 100_000, 2_619_392] {
         let batch = blob(1, len);
         let certificate = store(address, &batch).await;
-        assert_eq!(certificate[..3], [1, 0x4c, 1]);
+        assert_eq!(certificate[..2], [1, 0x4c]);
         let payload = json!({"Payload": STANDARD.encode(&batch)});
         let preimages = json!({"3": {keccak(&certificate): STANDARD.encode(&batch)}});
         let found = recover(address, "recoverPayload", &certificate).await;
@@ -133,7 +136,12 @@ async fn chunked() {
 /// names.
 #[tokio::test(flavor = "multi_thread")]
 async fn proofs() {
-    let world = World::new();
+    // One of four holders does not sign, so that a certificate has all its parts.
+    let world = World::with(memory::Config {
+        absent: 1,
+        close_after: std::time::Duration::from_millis(5),
+        ..memory::Config::default()
+    });
     let server = world.nitro();
     let address = server.address();
     let batch = blob(6, 5_000);
@@ -163,13 +171,22 @@ async fn proofs() {
 
 /// Root and length of the blob, as a contract finds them.
 async fn judged(world: &World, certificate: &[u8]) -> (Hash32, u64) {
-    let len = u32::from_be_bytes(certificate[3..7].try_into().unwrap());
-    let (da, entry) = certificate[7..].split_at(usize::try_from(len).unwrap());
+    let c = usize::from(u16::from_be_bytes(certificate[2..4].try_into().unwrap()));
+    let a = u32::from_be_bytes(certificate[4..8].try_into().unwrap());
+    let (da, rest) = certificate[478..].split_at(c);
+    let (absent, entry) = rest.split_at(usize::try_from(a).unwrap());
     let quorum = memory::Config::default().quorum;
-    let holders = world.memory.holders(quorum).await.unwrap().unwrap();
-    let da = Certificate::decode(da, holders.assignment()).unwrap();
-    da.verify(&holders, lode_proofs::da::Threshold::LEAST)
-        .unwrap();
+    let members = world.memory.members(quorum).await.unwrap().unwrap();
+    let committee = members.committee();
+    assert_eq!(certificate[8..350], committee.encode());
+    // As the native contract weighs it: every seat that is absent has its rows.
+    let shown = [&certificate[8..350], da, absent].concat();
+    let seats = members.seats().seats();
+    let signed: u16 = seats.iter().take(3).map(|seat| seat.rows).sum();
+    assert_eq!(weigh(&shown), Some(signed));
+    let da = Certificate::decode_for(da, seats.len()).unwrap();
+    let point = signature_point(&da.signature).unwrap();
+    assert_eq!(certificate[350..478], point);
     assert_eq!(entry[8..12], [0, 0, 0, 1]);
     let entry = NamespaceProof::decode(entry).unwrap();
     let entries = entry.entries(da.statement.head.namespace_root).unwrap();

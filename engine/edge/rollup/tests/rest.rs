@@ -111,7 +111,8 @@ async fn evidence() {
         text(&made["blob"], "container"),
     );
     let quorum = memory::Config::default().quorum;
-    let holders = world.memory.holders(quorum).await.unwrap().unwrap();
+    let holders = world.memory.members(quorum).await.unwrap().unwrap();
+    let holders = holders.seats().holders().unwrap();
 
     let at = |rest: &str| format!("/v1/da/containers/{id}/{rest}");
     let found = http(address, "GET", &at("certificate"), b"").await;
@@ -211,6 +212,14 @@ async fn problems() {
         );
         assert_eq!(text(&answer.json(), "code"), code, "{method} {path}");
     }
+}
+
+/// What the weather makes of posts, by its status.
+#[tokio::test(flavor = "multi_thread")]
+async fn weather() {
+    let world = World::new();
+    let server = world.rest();
+    let address = server.address();
     for (weather, status, code) in [
         (Weather::Overloaded, 429, "LODE2030"),
         (Weather::Down, 503, "LODE2021"),

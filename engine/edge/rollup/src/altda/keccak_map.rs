@@ -115,7 +115,10 @@ mod tests {
         /// After any puts, and after it is opened again, the map is what a map in memory is, less what is
         /// expired.
         #[test]
-        fn is_a_map(puts in prop::collection::vec((0_u8..8, any::<u8>(), 1_u64..20), 1..40), now in 0_u64..20) {
+        fn is_a_map(
+            puts in prop::collection::vec((0_u8..8, any::<u8>(), 1_u64..20), 1..40),
+            now in 0_u64..20,
+        ) {
             let folder = tempfile::tempdir().expect("a folder");
             let mut model = BTreeMap::new();
             let map = KeccakMap::open(folder.path(), 0).expect("a map");

@@ -35,8 +35,8 @@
 //!  0x01 | 0x4c | container id 32 | offset 8 | length 4       46 bytes; in a batcher's transaction
 //!  0x00 | keccak256 32                                        behind another 0x01
 //! ```
-//! `0x4c` is an `L`. Layers in use elsewhere are 0x00 (EigenDA), 0x0a (Avail), 0x0c (Celestia) and 0xff (tests);
-//! 0x80 and above begin other things in the places where these bytes may come to stand first.
+//! `0x4c` is an `L`. Layers in use elsewhere are 0x00 (EigenDA), 0x0a (Avail), 0x0c (Celestia) and 0xff
+//! (tests); 0x80 and above begin other things in the places where these bytes may come to stand first.
 //!
 //! Generic commitments bind the bytes: see [`crate::read`], which checks them before they leave.
 

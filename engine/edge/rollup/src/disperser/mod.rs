@@ -77,12 +77,13 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/da_descriptor.bin"));
 }
 
-/// The bounds that the face has unless others are chosen.
+/// The bounds that the face has unless others are chosen. A connection may fill its window, 16 MiB, while its
+/// requests wait for room: so many of them fill 1 GiB.
 #[must_use]
 pub fn bounds() -> Bounds {
     let message = u64::try_from(MESSAGE_LEN_MAX).expect("64-bit");
     Bounds {
-        connections_max: 256,
+        connections_max: 64,
         ..Bounds::of(message + 5, BODY_ROOM)
     }
 }

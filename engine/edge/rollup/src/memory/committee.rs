@@ -1,30 +1,36 @@
-//! Holders of test keys: they sign for whatever they are given.
+//! Holders of test keys and equal stakes: they sign for whatever they are given.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use lode_proofs::da::{
-    Assignment, Certificate, Quorum, ROWS, Statement, Threshold,
-    signing::{HolderSecret, Holders},
+    Assignment, Certificate, Quorum, Statement, Threshold,
+    committee::{Seat, Seats},
+    draw::Draw,
+    shown::Shown,
+    signing::HolderSecret,
 };
 use sha2::{Digest as _, Sha256};
+
+use crate::availability::Members;
 
 /// A quorum with all its secrets.
 pub struct Committee {
     /// Which.
     pub quorum: Quorum,
-    /// Rows and keys.
-    pub holders: Arc<Holders>,
+    /// Keys and rows.
+    pub members: Arc<Members>,
+    assignment: Assignment,
     secrets: Vec<HolderSecret>,
 }
 
 impl Committee {
-    /// So many holders, who take rows in turns. The same seed gives the same keys, so that certificates
-    /// of an earlier run are right in a later one.
+    /// So many holders. The same seed gives the same keys and rows, so that certificates of an earlier run
+    /// are right in a later one.
     pub fn new(quorum: Quorum, holders: u16, seed: [u8; 32]) -> Committee {
-        let rows = u16::try_from(ROWS).expect("3072 fits");
-        let seats: Vec<u16> = (0..rows).map(|row| row % holders).collect();
-        let assignment = Assignment::new(&seats).expect("each of them has a row");
+        let draw = Draw::new(&seed, &quorum);
+        let rows = draw.rows(&vec![1; usize::from(holders)]);
+        let rows = rows.expect("1 to 340 holders with a stake each");
         let secrets: Vec<HolderSecret> = (0..holders)
             .map(|seat| {
                 let secret = Sha256::new().chain_update(seed);
@@ -32,24 +38,33 @@ impl Committee {
                 HolderSecret::from_seed(&secret.into())
             })
             .collect();
-        let keys = secrets.iter().map(HolderSecret::key).collect();
-        let holders = Holders::new(assignment, keys).expect("one key each");
+        let seats = secrets.iter().zip(rows);
+        let seats = seats.map(|(secret, rows)| Seat::new(&secret.key(), rows));
+        let seats =
+            Seats::new(quorum, draw, seats.collect()).expect("each has rows, and all have all");
         Committee {
             quorum,
-            holders: Arc::new(holders),
+            assignment: seats.assignment(),
+            members: Arc::new(Members::new(seats).expect("keys of secrets are points")),
             secrets,
         }
     }
 
-    /// What all of them sign; none if only `signers` do, and those have too few rows.
+    /// Columns of checksums that so many holders need.
+    pub fn columns(&self) -> usize {
+        self.assignment.columns()
+    }
+
+    /// What the first `signers` of them sign; none if those have too few rows.
     pub fn certify(&self, statement: Statement, signers: usize) -> Option<Bytes> {
         let signing = self.secrets.iter().take(signers).enumerate();
         let receipts: Vec<(usize, [u8; 48])> = signing
             .map(|(seat, secret)| (seat, secret.sign(&statement)))
             .collect();
-        let assignment = self.holders.assignment();
-        let certificate = Certificate::sum(statement, assignment, &receipts).ok()?;
-        let enough = certificate.verify(&self.holders, Threshold::LEAST).is_ok();
-        enough.then(|| certificate.encode().into())
+        let certificate = Certificate::sum(statement, &self.assignment, &receipts).ok()?;
+        let bytes = certificate.encode().into();
+        let (committee, seats) = (*self.members.committee(), self.members.seats());
+        let shown = Shown::new(committee, seats, certificate);
+        shown.verify(Threshold::LEAST).is_ok().then_some(bytes)
     }
 }

@@ -146,7 +146,7 @@ impl Dispatch {
         }
         let signers = match weather {
             Weather::Unsigned => usize::from(self.config.holders / 2),
-            _ => usize::from(self.config.holders),
+            _ => usize::from(self.config.holders.saturating_sub(self.config.absent)),
         };
         let expiry = self.machine.unix_secs() + self.config.retention.as_secs();
         let committee = Arc::clone(&self.committee);
@@ -219,8 +219,7 @@ fn container(batch: &Batch, committee: &Committee, expiry: u64, signers: usize) 
     }
     let closed = builder.close().expect("a batch has a blob");
     batch.tell(&Status::Encoding);
-    let columns = committee.holders.assignment().columns();
-    let coded = Coded::new(closed, &committee.quorum, columns);
+    let coded = Coded::new(closed, &committee.quorum, committee.columns());
     batch.tell(&Status::Gathering);
     let statement = Statement {
         quorum: committee.quorum,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use lode_proofs::{
     Hash32,
-    da::{BlobRange, Namespace, Quorum, signing::Holders},
+    da::{BlobRange, Namespace, Quorum},
 };
 use parking_lot::Mutex;
 use tokio::{
@@ -30,8 +30,8 @@ use tokio::{
 
 use crate::{
     availability::{
-        Availability, BLOB_LEN_MAX, Evidence, GetError, Milestone, PostError, Posted, RequestId,
-        Status, StatusError,
+        Availability, BLOB_LEN_MAX, Evidence, GetError, Members, Milestone, PostError, Posted,
+        RequestId, Status, StatusError,
     },
     handle::Handle,
     machine::Machine,
@@ -47,6 +47,8 @@ pub struct Config {
     pub quorum: Quorum,
     /// Holders, 1 to 340. Default: 4.
     pub holders: u16,
+    /// Those of them who never sign. Default: none. A third of the rows may be theirs.
+    pub absent: u16,
     /// What their keys follow from. Default: zeros, so that everybody can sign: it is for tests.
     pub seed: [u8; 32],
     /// Bytes at which a container is closed. Default: 32 MiB (da.md, 5.2). Longer blobs go alone.
@@ -74,6 +76,7 @@ impl Default for Config {
                 quorum: 0,
             },
             holders: 4,
+            absent: 0,
             seed: [0; 32],
             close_len: 32 << 20,
             close_after: Duration::from_millis(250),
@@ -309,10 +312,10 @@ impl Availability for Memory {
         shown.map_err(|error| GetError::Unavailable(error.to_string().into()))?
     }
 
-    async fn holders(&self, quorum: Quorum) -> Result<Option<Arc<Holders>>, GetError> {
+    async fn members(&self, quorum: Quorum) -> Result<Option<Arc<Members>>, GetError> {
         self.up()?;
         let committee = &self.0.committee;
-        Ok((committee.quorum == quorum).then(|| Arc::clone(&committee.holders)))
+        Ok((committee.quorum == quorum).then(|| Arc::clone(&committee.members)))
     }
 }
 

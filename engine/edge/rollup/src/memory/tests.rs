@@ -92,7 +92,8 @@ async fn what_is_posted_comes_back() {
 
 async fn evidence_holds(memory: &Memory, id: Hash32) {
     let quorum = Config::default().quorum;
-    let holders = memory.holders(quorum).await.expect("up").expect("a quorum");
+    let members = memory.members(quorum).await.expect("up").expect("a quorum");
+    let holders = members.seats().holders().expect("points");
     let certificate = memory.show(Evidence::Certificate(id)).await.expect("up");
     let certificate = Certificate::decode(&certificate, holders.assignment()).expect("one");
     certificate

@@ -133,6 +133,12 @@ pub fn module<A: Availability>(nitro: &Arc<Nitro<A>>) -> Methods {
             nitro.store(message, timeout).await
         }
     );
+    read_methods(&mut module);
+    module.into()
+}
+
+/// Those that read and prove.
+fn read_methods<A: Availability>(module: &mut RpcModule<Nitro<A>>) {
     method!(
         module,
         "recoverPayload",
@@ -171,7 +177,6 @@ pub fn module<A: Availability>(nitro: &Arc<Nitro<A>>) -> Methods {
             nitro.validity_proof(&bytes.0).await
         }
     );
-    module.into()
 }
 
 impl<A: Availability> Nitro<A> {
@@ -188,8 +193,12 @@ impl<A: Availability> Nitro<A> {
             let why = format!("the message is kept until {until}, and was to be until {timeout}");
             return Err(failed(why));
         }
+        let members = self.availability.members(posted.quorum).await;
+        let members = members.map_err(failed)?;
+        let members = members.ok_or_else(|| failed("the certificate is of no quorum"))?;
+        let certificate = certificate::of(&posted, &members).map_err(failed)?;
         Ok(Stored {
-            certificate: Data(certificate::of(&posted)),
+            certificate: Data(certificate),
         })
     }
 
@@ -279,7 +288,7 @@ impl<A: Availability> Nitro<A> {
 
     /// The verdict; an error is none.
     async fn judge(&self, bytes: &[u8]) -> Answer<Result<Valid, Invalid>> {
-        let judged = certificate::judge(&self.availability, self.config.threshold, bytes);
+        let judged = certificate::judge(&self.availability, bytes);
         judged.await.map_err(|error: GetError| failed(error))
     }
 }

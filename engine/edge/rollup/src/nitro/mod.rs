@@ -33,27 +33,29 @@
 //!
 //! # Certificates and proofs, as `DaProofValidator.sol` takes them
 //!
-//! All numbers big-endian, no ABI. Nitro puts the certificate in front of what this server returns
+//! All numbers big-endian, no ABI. Nitro puts length and certificate in front of what this server returns
 //! (`validator/proofenhancement`), so the contract's `proof` is:
 //!
 //! | part | bytes | what |
 //! |---|---|---|
 //! | Nitro's | 8 | length of the certificate below |
-//! | certificate | 1 | 0x01: a provider's certificate |
-//! | | 1 | 0x4c: ours |
-//! | | 1 | 0x01: this layout |
-//! | | 4 | length C of the DA certificate |
-//! | | C | the DA certificate ([D-25]) |
+//! | certificate ([D-39]) | 2 | 0x01, a provider's certificate; 0x4c, ours |
+//! | | 2 | length c of the DA certificate |
+//! | | 4 | length a of what is absent |
+//! | | 342 | the committee ([D-36]), whose hash the contract knows |
+//! | | 128 | the DA certificate's signature as a point |
+//! | | c | the DA certificate ([D-25]) |
+//! | | a | the seats that have not signed, and the nodes beside them ([D-37]) |
 //! | | 89 + 32 s | the blob's entry under the namespace root ([D-22], last sentence): number of blobs 4, place 4, 1 as 4 bytes, entry 77, s hashes |
-//! | custom, of `validateReadPreimage` | 16 | ends of the range: offset, and 32 more or the blob's end |
+//! | of `generateReadPreimageProof` | 16 | ends of the range: the offset, and 32 more or the blob's end |
 //! | | ≤ 2048 | the pieces of 1 KiB that it lies in |
 //! | | 32 each | the nodes beside them ([D-30], as `BlobRange::encode`) |
-//! | custom, of `validateCertificate` | 1 | 1 if it is right, 0 if not |
-//! | | 1 | 0x01: this layout |
+//! | of `generateCertificateValidityProof` | 1 | 1 if it is right, 0 if not: what Nitro's prover claims |
+//! | | 1 | 0x01: the layout; nobody looks at it |
 //!
-//! At an offset behind the blob's end there is nothing to show: the custom part is empty, and so is what
-//! the contract returns. What decides on a certificate stands in the certificate, not in the proof: a
-//! proof by somebody who lies cannot change the verdict.
+//! At an offset behind the blob's end there is nothing to show: this server's part is empty, and so is what
+//! the contract returns. What decides on a certificate stands in the certificate and not in the proof:
+//! somebody who lies cannot change the verdict by what he brings.
 //!
 //! # Where it differs from Nitro's server
 //!
@@ -72,7 +74,7 @@ pub mod wire;
 use core::time::Duration;
 use std::sync::Arc;
 
-use lode_proofs::da::{Namespace, Threshold};
+use lode_proofs::da::Namespace;
 
 use crate::{
     availability::{Availability, BLOB_LEN_MAX, Milestone},
@@ -104,8 +106,6 @@ const BODY_ROOM: u64 = 3;
 pub struct Config {
     /// Whose blobs, what a store waits for, and how long.
     pub terms: Terms,
-    /// Rows that must be signed for.
-    pub threshold: Threshold,
     /// Bytes of a message. Default: what [`BODY_LEN`] has room for in one call. Raise it with the bound of
     /// bodies, or for clients that store in chunks.
     pub message_len_max: u64,
@@ -123,7 +123,6 @@ impl Config {
                 until: Milestone::Certified,
                 most: Duration::from_secs(60),
             },
-            threshold: Threshold::LEAST,
             message_len_max: (BODY_LEN - ENVELOPE_LEN) / 2,
             secret: None,
         }

@@ -78,10 +78,10 @@ proptest! {
     }
 }
 
-/// Numbers that do not fit, hashes that are others, and times that are over.
+/// Messages whose numbers do not fit, whose hashes are others, or which are of another time.
 #[test]
 fn refused() {
-    let (streams, now) = streams();
+    let (streams, _) = streams();
     let good = plan(10, 25);
     for bad in [
         Plan { chunks: 2, ..good },
@@ -116,7 +116,13 @@ fn refused() {
     }
     let unsigned = streams.begin(&good, &[0; 32]);
     assert_eq!(unsigned, Err(StreamError::Signature));
+}
 
+/// Chunks that are none of a message, and messages that are not whole, or not any more.
+#[test]
+fn chunks_are_checked() {
+    let (streams, now) = streams();
+    let good = plan(10, 25);
     let name = begin(&streams, &good).expect("a place");
     let range = take(&streams, name, 3, &[0; 10]);
     assert!(matches!(range, Err(StreamError::Range { .. })));

@@ -2,18 +2,18 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `POST /v1/da/blobs?namespace=…&wait=…&seconds=…` | takes the body in: 202 with the request, 201 when the milestone was waited for and reached |
+//! | `POST /v1/da/blobs?namespace=…&wait=…&seconds=…` | takes the body in: 202, or 201 at the milestone |
 //! | `GET /v1/da/requests/{id}?wait=…&seconds=…` | how far it is |
 //! | `GET /v1/da/blobs/{handle}` | the bytes, in ranges if asked; checked before they leave |
 //! | `GET /v1/da/blobs/{handle}/info` | where it is, its root, its entry and certificate |
 //! | `GET /v1/da/blobs/{handle}/proof?start=…&end=…` | a range under the blob's root ([D-30]) |
 //! | `GET /v1/da/containers/{id}/certificate` | [D-25] |
 //! | `GET /v1/da/containers/{id}/rows/{row}` | a row, its checksums, their paths ([D-24]) |
-//! | `GET /v1/da/containers/{id}/namespaces/{namespace}` | all blobs of a namespace, and that these are all ([D-22]) |
+//! | `GET /v1/da/containers/{id}/namespaces/{namespace}` | all blobs of a namespace, proven all ([D-22]) |
 //! | `GET /v1/da/openapi.json` | this, for machines |
 //!
-//! A handle is `ID-OFFSET-LENGTH` or `ROOT@EPOCH.QUORUM`; a namespace 58 hex digits, zeros if not given; a milestone
-//! `certified`, `settled` or `final`. Evidence is bytes as `lode_proofs::da` encodes them. Errors are
+//! A handle is `ID-OFFSET-LENGTH` or `ROOT@EPOCH.QUORUM`; a namespace 58 hex digits, zeros if not given; a
+//! milestone `certified`, `settled` or `final`. Evidence is bytes as `lode_proofs::da` encodes them. Errors are
 //! [`crate::problem`]s. Every `GET` answers `HEAD` too.
 
 mod json;

@@ -38,12 +38,13 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 const FAREWELLS_MAX: usize = 64;
 /// Bytes of a connection's buffer for heads, and for what goes out.
 const BUFFER_LEN: usize = 64 << 10;
-/// Requests at once on one connection of gRPC: as many as clients begin before they are told (RFC 9113,
-/// 6.5.2, advises no fewer).
-const STREAMS_MAX: u32 = 100;
-/// Bytes that a gRPC client may send before they are read, of one request and of all. Were the latter
-/// less, requests that wait for room would fill it, and those that have room would wait for their bytes.
-const STREAM_WINDOW: u32 = 64 << 10;
+/// Requests at once on one connection of gRPC. Each may be a blob: RFC 9113, 6.5.2, advises a hundred, but
+/// what they send unread is memory.
+const STREAMS_MAX: u32 = 32;
+/// Bytes that a gRPC client may send before they are read, of one request: over 50 ms of way there and back
+/// 10 MB/s, so 3 s for the longest blob. And of all: were it less, requests that wait for room would fill it,
+/// and those that have room would wait for their bytes.
+const STREAM_WINDOW: u32 = 512 << 10;
 const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
 /// Bytes of the head of a gRPC request.
 const HEAD_LEN_MAX: u32 = 16 << 10;

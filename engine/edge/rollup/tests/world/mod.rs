@@ -256,6 +256,8 @@ pub struct Grpc {
 /// A unary call with these bytes as its message.
 pub async fn grpc(address: SocketAddr, path: &str, message: &[u8]) -> Grpc {
     let stream = TcpStream::connect(address).await.unwrap();
+    // As all clients of gRPC do: windows are opened by small frames.
+    stream.set_nodelay(true).unwrap();
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(1 << 24)
         .initial_connection_window_size(1 << 24)
