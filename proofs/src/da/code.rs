@@ -102,7 +102,7 @@ fn code_tiles(original: &[u8], width: usize, engine: Transforms, parity: &mut [u
 /// Original rows, one after the other, from any 1024 rows, which come with their numbers in any
 /// order. More than 1024 are not looked at, originals are preferred.
 ///
-/// Right if the rows are: check each before. Cost: about 4 s per GB if originals are missing, a copy
+/// Right if the rows are: check each before. Cost: 2 to 4 s per GB if originals are missing, a copy
 /// if none is.
 ///
 /// # Errors

@@ -6,8 +6,9 @@
 //!      └─► table ─► namespace root ───────┼─► seed ─► checksums ─► check root ─► head
 //!  quorum ────────────────────────────────┘
 //! ```
-//! Memory: three times the original rows. Cost on one core, of the original bytes: coding 1.2 GB/s,
-//! hashing 1.1 GB/s, checksums of 16 columns 2.7 GB/s (the test `speed` repeats it).
+//! Memory: three times the original rows. Cost on one core with AVX-512 and GFNI, of the bytes of a
+//! container of 32 MiB: coding 2.5 GB/s, hashing 1.1 GB/s, checksums of 16 columns 6.4 GB/s, all of it
+//! 0.66 GB/s; with AVX2 alone 1.5, 1.1, 2.6 and 0.50. `benches -- da` repeats it.
 
 use alloc::vec::Vec;
 use core::ops::Range;
