@@ -6,12 +6,13 @@
 //!  times straight   low bytes  ─► low bytes   │ high bytes ─► high bytes
 //!  times crossed    low bytes  ─► high bytes  │ high bytes ─► low bytes
 //! ```
-//! All matrices work on bytes where they stand, so crossed products come out in the wrong half: they
-//! are summed up there, and the halves of that sum change places once at the end. Cost for each block, column and row: 2 products by matrices and 2 exclusive ors;
-//! sums stay in registers for some blocks, the matrices of a constant are loaded once for eight rows.
+//! All matrices work on bytes where they stand, so crossed products come out in the wrong half. Sums
+//! over blocks collect them there, and the halves of that sum change places once at the end. Cost for
+//! each block, column and row: 2 products by matrices and 2 exclusive ors; sums stay in registers for
+//! some blocks, the matrices of a constant are loaded once for eight rows.
 //!
-//! In the last step of checksums each lane has a constant of its own, and so no matrix: the products of single
-//! bits are looked up, and those whose bit is set are added for all lanes at once.
+//! In the last step of checksums each lane has a constant of its own, and so no matrix: the products
+//! of single bits are looked up, and those whose bit is set are added for all lanes at once.
 #![allow(
     unsafe_code,
     reason = "vector loads and stores take raw pointers; a whole block at once is the point"
