@@ -18,8 +18,9 @@ use crate::{
     meter::{Meter, Sample},
 };
 
-/// The container that the project's bounds are for.
-const BOUND_LABEL: &str = "32 MiB";
+/// Bytes of the shortest container that the project's bounds are for: one that is closed because it
+/// is full, at 32 MiB, and ends somewhat before.
+const BOUND_LEN: u64 = 31 << 20;
 /// MB/s of encoding and committing, by the wall.
 const RATE: Bound = Bound::AtLeast(300.0);
 /// Processor seconds for a GB of it.
@@ -82,15 +83,13 @@ impl Turn<'_> {
         self.beside("encode and commit", (MEMCPY, memcpy), NAME, whole);
         self.note_parts(sha256, &parts)?;
         let subject = format!("{NAME}, {}", self.label);
-        let wall = whole.megabytes_per_second();
-        let rate = self.bound(RATE);
-        self.gauges.push(
-            "encode and commit, by the wall",
-            &subject,
-            "MB/s",
-            rate,
-            wall,
-        );
+        if made.len() >= BOUND_LEN {
+            let (what, wall) = (
+                "encode and commit, by the wall",
+                whole.megabytes_per_second(),
+            );
+            self.gauges.push(what, &subject, "MB/s", RATE, wall);
+        }
         let (cost, bound) = (whole.cpu_seconds_per_gb(), self.bound(COST));
         self.gauges.push(
             "processor time of encoding and committing",
@@ -224,7 +223,7 @@ impl Turn<'_> {
 
     /// The project's bound, where it is for this length.
     fn bound(&self, bound: Bound) -> Bound {
-        if self.label == BOUND_LABEL {
+        if self.made.len() >= BOUND_LEN {
             bound
         } else {
             Bound::None
