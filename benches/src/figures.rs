@@ -181,6 +181,12 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
+/// A value with so many decimals, or as many as it takes to tell it from others where it is small.
+pub fn short(value: f64, decimals: usize) -> String {
+    let decimals = if value < 10.0 { 2 } else { decimals };
+    format!("{value:.decimals$}")
+}
+
 /// The figures as a table for a terminal.
 pub fn print(figures: &[Figure]) {
     let mut last = "";
@@ -195,10 +201,10 @@ pub fn print(figures: &[Figure]) {
             .map(|ratio| format!("{:.0} %", ratio * 100.0));
         let two = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.2}"));
         println!(
-            "  {:<28}{:>10.0}{:>10.0}{:>9}{:>10}{:>11.1}{:>8}{:>8}",
+            "  {:<28}{:>10}{:>10}{:>9}{:>10}{:>11.1}{:>8}{:>8}",
             figure.subject,
-            figure.median,
-            figure.best,
+            short(figure.median, 0),
+            short(figure.best, 0),
             ratio.unwrap_or_default(),
             two(figure.cpu_seconds_per_gb),
             figure.cpu_micros_per_operation,
@@ -213,7 +219,7 @@ const HEADINGS: &str = "                                  \
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, Unit, median};
+    use super::{Table, Unit, median, short};
     use crate::meter::Sample;
 
     fn sample(operations: u64) -> Sample {
@@ -248,6 +254,17 @@ mod tests {
         assert_eq!(figures[1].best, 1900.0);
         assert_eq!(figures[1].rounds, [900.0, 80.0, 1900.0]);
         assert_eq!(figures[0].rounds, [1000.0, 100.0, 2000.0]);
+    }
+
+    /// Proves that small values are told apart and large ones are short.
+    #[test]
+    fn keeps_decimals_where_they_matter() {
+        assert_eq!(short(0.614, 0), "0.61");
+        assert_eq!(short(9.996, 1), "10.00");
+        assert_eq!(
+            (short(12.34, 0), short(12.34, 1)),
+            ("12".into(), "12.3".into())
+        );
     }
 
     /// Proves the median of odd, even and no values.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::figures::median;
+use crate::figures::{median, short};
 
 /// What a value is held against.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,10 +133,10 @@ pub fn print(gauges: &[Gauge]) {
             None => "",
         };
         println!(
-            "  {:<28}{:>10.1}{:>10.1}  {target}{end}",
+            "  {:<28}{:>10}{:>10}  {target}{end}",
             gauge.subject,
-            median(gauge.rounds.clone()),
-            gauge.worst()
+            short(median(gauge.rounds.clone()), 1),
+            short(gauge.worst(), 1),
         );
     }
 }

@@ -11,6 +11,7 @@
 //! - [`keccak`]: the sector tree beside the keccak crates
 //! - [`http`]: a node in a process of its own, beside the store and the disk
 //! - [`chain`]: the settlement chain through its RPC, beside execution alone and another chain
+//! - [`da`]: data availability, beside its hashes, its code and other ways to have it
 //! - [`machine`], [`plot`]: what goes into a result file besides figures
 //! - [`restart`]: how long a start takes
 //! - [`scratch`], [`error`]: folders of one run, and what ends it
@@ -19,6 +20,7 @@
 //! and keeps them, with a plot beside. Everything runs tiny as a test too.
 
 pub mod chain;
+pub mod da;
 pub mod disk;
 pub mod error;
 pub mod figures;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use benches::{
-    chain, disk,
+    chain, da, disk,
     error::{Error, Result},
     figures::{self, Figure},
     gauge::Gauge,
@@ -39,6 +39,8 @@ enum Command {
     Restart(Settings),
     /// A node over HTTP, beside the store and the disk.
     Http(Settings),
+    /// Data availability on one core, beside its hashes and other ways to have it.
+    Da(Settings),
     /// The settlement chain through its RPC, beside execution alone and anvil.
     Chain(ChainSettings),
     /// All of the above but the chain; result files get the bench's name.
@@ -61,8 +63,9 @@ struct Settings {
     /// Least time of each timed job.
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Bytes of each store and of the disk's files, or of the blob of `http`; K, M and G are powers
-    /// of 1024. Default: 2G, and 4G for the blob.
+    /// Bytes of each store and of the disk's files, of the blob of `http`, or of the container of
+    /// `da`; K, M and G are powers of 1024. Default: 2G, 4G for the blob, and 1M, 32M and 128M, one
+    /// container after the other.
     #[arg(long, value_parser = parse_bytes)]
     size: Option<u64>,
     /// Rounds; the median and the best of them are shown.
@@ -120,13 +123,16 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Store(settings) => bench(STORE, &settings),
         Command::Restart(settings) => bench(RESTART, &settings),
         Command::Http(settings) => bench(HTTP, &settings),
+        Command::Da(settings) => bench(DA, &settings),
         Command::Chain(settings) => measure("chain", &settings.common, 0, || run_chain(&settings)),
         Command::All(settings) => {
-            for one in [KECCAK, DISK, STORE, RESTART, HTTP] {
+            for one in [KECCAK, DISK, STORE, RESTART, HTTP, DA] {
                 let in_dir = |dir: &PathBuf| dir.join(format!("{}.json", one.name));
                 let json = settings.json.as_ref().map(in_dir);
                 let settings = Settings {
                     json,
+                    // A length for stores is none for a container.
+                    size: settings.size.filter(|_| one.len > 0),
                     ..settings.clone()
                 };
                 bench(one, &settings)?;
@@ -179,6 +185,12 @@ const HTTP: Bench = Bench {
     run: run_http,
 };
 
+const DA: Bench = Bench {
+    name: "da",
+    len: 0,
+    run: run_da,
+};
+
 /// Puts the tree's figures into the form of the others; prints them itself.
 fn run_keccak(settings: &Settings, _: u64, _: Duration) -> Result<Value> {
     let found = keccak::run(settings.seconds);
@@ -225,11 +237,36 @@ fn run_http(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
     let rounds = settings.rounds;
     let found = http::run(&settings.dir, http::Settings { len, span, rounds })?;
     http::print(&found);
-    let mut report = json!({"figures": found.figures});
+    Ok(with_gauges(
+        json!({"figures": found.figures}),
+        &found.gauges,
+    ))
+}
+
+fn run_da(settings: &Settings, len: u64, span: Duration) -> Result<Value> {
+    let found = da::run(&da::Settings {
+        lens: if len == 0 {
+            da::LENS.to_vec()
+        } else {
+            vec![len]
+        },
+        // There are many jobs, each of which is done as often as it takes.
+        span: span / 8,
+        rounds: settings.rounds,
+    })?;
+    da::print(&found);
+    Ok(with_gauges(
+        json!({"figures": found.figures}),
+        &found.gauges,
+    ))
+}
+
+/// Figures, with everything else in the form of figures behind them.
+fn with_gauges(mut report: Value, gauges: &[Gauge]) -> Value {
     if let Some(figures) = report["figures"].as_array_mut() {
-        figures.extend(found.gauges.iter().map(Gauge::figure));
+        figures.extend(gauges.iter().map(Gauge::figure));
     }
-    Ok(report)
+    report
 }
 
 fn run_chain(settings: &ChainSettings) -> Result<Value> {
@@ -247,7 +284,7 @@ fn run_chain(settings: &ChainSettings) -> Result<Value> {
         },
     )?;
     chain::print(&found);
-    let mut report = json!({
+    let report = json!({
         "figures": found.figures,
         "threads": found.threads,
         "load": {
@@ -255,10 +292,7 @@ fn run_chain(settings: &ChainSettings) -> Result<Value> {
             "transactions": settings.transactions, "waiting": settings.waiting,
         },
     });
-    if let Some(figures) = report["figures"].as_array_mut() {
-        figures.extend(found.gauges.iter().map(Gauge::figure));
-    }
-    Ok(report)
+    Ok(with_gauges(report, &found.gauges))
 }
 
 fn shown(figures: &[Figure]) -> Result<Value> {

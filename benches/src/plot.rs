@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::{disk, lode};
+use crate::{disk, figures::short, lode};
 
 const WIDTH: f64 = 720.0;
 const LABEL: f64 = 170.0;
@@ -160,8 +160,8 @@ fn draw(out: &mut String, panel: &Panel, y: f64) -> f64 {
         line(
             out,
             &format!(
-                "<text x=\"{text:.0}\" y=\"{base:.0}\">{:.0}{ratio}</text>",
-                bar.median
+                "<text x=\"{text:.0}\" y=\"{base:.0}\">{}{ratio}</text>",
+                short(bar.median, 0)
             ),
         );
         at += STEP;

@@ -13,7 +13,7 @@
 //! | numbers, and who holds what | [`shape`], [`quorum`] |
 //! | blobs into a container | [`piece`], [`table`], [`container`] |
 //! | trees, and leaves of rows | [`tree`], [`rows`], [`holding`] |
-//! | coding, and back | [`code`] |
+//! | coding, and back | [`code`], `engine` |
 //! | checksums of rows | `checksum`, [`checks`] |
 //! | what a container is known by | [`namespace`], [`head`] |
 //! | all of it, by whoever makes it | [`coded`] |
@@ -40,6 +40,7 @@ pub mod tree;
 mod field;
 
 pub mod code;
+mod engine;
 
 pub mod checks;
 mod checksum;

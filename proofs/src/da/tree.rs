@@ -11,7 +11,7 @@
 
 use alloc::vec::Vec;
 
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, block_api::compress256};
 
 use crate::hash32::Hash32;
 
@@ -19,6 +19,25 @@ use crate::hash32::Hash32;
 pub(crate) const LEAF: u8 = 0;
 /// In front of the children of a node.
 pub(crate) const NODE: u8 = 1;
+
+// Leaves and nodes are hashed block by block, FIPS 180-4, 5.1.1 and 5.3.3: what a hasher does besides
+// takes an eighth of the time of a piece of 1 KiB, and a third of that of a node.
+
+/// What the state of SHA-256 begins with.
+const START: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+/// Behind the message.
+const END: u8 = 0x80;
+/// Where the last block has the message's length in bits.
+const LENGTH_AT: usize = 56;
 
 /// SHA-256 of parts, one after the other.
 pub(crate) fn sha256(parts: &[&[u8]]) -> Hash32 {
@@ -32,16 +51,49 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> Hash32 {
 /// The leaf over some bytes.
 pub(crate) fn leaf(bytes: &[u8]) -> Hash32 {
     // [D-6]
-    sha256(&[&[LEAF], bytes])
+    let (mut state, mut last) = (START, [0; 64]);
+    last[0] = LEAF;
+    let (front, rest) = bytes.split_at(bytes.len().min(63));
+    let mut filled = 1 + front.len();
+    last[1..filled].copy_from_slice(front);
+    if filled == 64 {
+        compress256(&mut state, &[last]);
+        let (blocks, tail) = rest.as_chunks();
+        compress256(&mut state, blocks);
+        (last, filled) = ([0; 64], tail.len());
+        last[..filled].copy_from_slice(tail);
+    }
+    last[filled] = END;
+    if filled >= LENGTH_AT {
+        compress256(&mut state, &[last]);
+        last = [0; 64];
+    }
+    let len = u64::try_from(bytes.len()).expect("a length in memory");
+    last[LENGTH_AT..].copy_from_slice(&(8 * (len + 1)).to_be_bytes());
+    compress256(&mut state, &[last]);
+    digest(state)
 }
 
 /// The node above two.
 pub(crate) fn node(left: Hash32, right: Hash32) -> Hash32 {
     // [D-6]
-    let mut bytes = [NODE; 65];
+    let (mut state, mut blocks) = (START, [[0; 64]; 2]);
+    let bytes = blocks.as_flattened_mut();
+    bytes[0] = NODE;
     bytes[1..33].copy_from_slice(&left.0);
-    bytes[33..].copy_from_slice(&right.0);
-    Hash32(Sha256::digest(bytes).into())
+    bytes[33..65].copy_from_slice(&right.0);
+    bytes[65] = END;
+    bytes[64 + LENGTH_AT..].copy_from_slice(&(8 * 65_u64).to_be_bytes());
+    compress256(&mut state, &blocks);
+    digest(state)
+}
+
+fn digest(state: [u32; 8]) -> Hash32 {
+    let mut hash = Hash32([0; 32]);
+    for (bytes, word) in hash.0.chunks_exact_mut(4).zip(state) {
+        bytes.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
 }
 
 /// Replaces a level by the one above it, down to the root. Without allocation, for short lists.
@@ -169,6 +221,18 @@ pub(crate) fn beside(run: Run, shown: &impl Fn(Run) -> bool, found: &mut impl Fn
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// [D-6] Leaves of every length around whole blocks, and nodes, are what a hasher makes of them.
+    #[test]
+    fn hashes_are_sha256() {
+        let bytes: Vec<u8> = (0..1100_u32).map(|at| at.to_be_bytes()[3]).collect();
+        for len in (0..260).chain(1000..=1100) {
+            let expected = sha256(&[&[LEAF], &bytes[..len]]);
+            assert_eq!(leaf(&bytes[..len]), expected, "{len} bytes");
+        }
+        let (left, right) = (leaf(&[1]), leaf(&[2]));
+        assert_eq!(node(left, right), sha256(&[&[NODE], &left.0, &right.0]));
+    }
 
     /// Stored trees, trees folded in place and walks agree on every size, and every run that a walk
     /// comes by is the node that the tree has there.

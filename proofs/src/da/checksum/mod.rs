@@ -10,9 +10,11 @@
 //! ```text
 //!  portable   1 row     any CPU
 //!  avx2       8 rows    x86-64 with AVX2
+//!  gfni       8 rows    x86-64 with AVX-512 and GFNI
 //! ```
-//! Cost: eight table look-ups of 32 lanes for each block and column, and 32 products for each row and
-//! column at its end. On one core with AVX2 about 2.1 GB/s for 18 columns.
+//! Cost: eight table look-ups of 32 lanes for each block and column, or two products by matrices of
+//! bits, and 32 products for each row and column at its end. On one core 2.6 GB/s for 16 columns with
+//! AVX2, 6.4 GB/s with GFNI.
 
 use alloc::{vec, vec::Vec};
 
@@ -24,9 +26,12 @@ use crate::hash32::Hash32;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod gfni;
 mod portable;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transform;
 
 /// What BLAKE3 makes coefficients of a seed under.
 const COEFFICIENT_CONTEXT: &str = "lode/da/1 coefficients";
@@ -43,16 +48,28 @@ enum Kind {
     Portable,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Gfni,
 }
 
 impl Backend {
-    /// The fastest that this CPU has. The CPU is asked once per process.
+    /// The fastest that this CPU has.
     pub(crate) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if has_avx2::get() {
-            return Self(Kind::Avx2);
-        }
-        Self(Kind::Portable)
+        Self::available().last().expect("every CPU has one")
+    }
+
+    /// All that this CPU has, slowest first. The CPU is asked once per process.
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
+        [
+            Some(Kind::Portable),
+            #[cfg(target_arch = "x86_64")]
+            has_avx2::get().then_some(Kind::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            has_gfni::get().then_some(Kind::Gfni),
+        ]
+        .into_iter()
+        .flatten()
+        .map(Self)
     }
 }
 
@@ -64,19 +81,36 @@ struct Times {
     high: [[u8; 16]; 4],
 }
 
-/// The coefficients of one container in one quorum. A few hundred KiB for wide rows.
+/// The coefficients of one container in one quorum. Up to a few MiB for the widest rows.
 #[derive(Clone)]
 pub(crate) struct Checksum {
     columns: usize,
     /// For each column 32 constants, which are multiplied with the sums over blocks.
     lanes: Vec<[u16; LANES]>,
-    /// For each block one constant for each column.
-    blocks: Vec<Times>,
+    constants: Constants,
+}
+
+/// For each block one constant for each column, in the form that a backend takes.
+#[derive(Clone)]
+enum Constants {
+    Portable(Vec<Times>),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Vec<Times>),
+    #[cfg(target_arch = "x86_64")]
+    Gfni {
+        blocks: Vec<gfni::Matrices>,
+        /// The constants of lanes as well.
+        lanes: Vec<gfni::Bits>,
+    },
 }
 
 impl Checksum {
     /// Draws the coefficients. Cost: about a millisecond for the widest rows.
     pub(crate) fn new(seed: &Hash32, shape: Shape, columns: usize) -> Self {
+        Self::on(Backend::best(), seed, shape, columns)
+    }
+
+    fn on(backend: Backend, seed: &Hash32, shape: Shape, columns: usize) -> Self {
         // [D-14]
         let mut hasher = blake3::Hasher::new_derive_key(COEFFICIENT_CONTEXT);
         let mut stream = hasher.update(&seed.0).finalize_xof();
@@ -84,18 +118,16 @@ impl Checksum {
         stream.fill(&mut bytes);
         let (symbols, _) = bytes.as_chunks::<2>();
         let (lanes, blocks) = symbols.split_at(columns * LANES);
-        let field = Field::new();
         let (lanes, _) = lanes.as_chunks::<LANES>();
+        let lanes: Vec<[u16; LANES]> = lanes
+            .iter()
+            .map(|lanes| lanes.map(u16::from_le_bytes))
+            .collect();
+        let blocks = blocks.iter().copied().map(u16::from_le_bytes);
         Self {
             columns,
-            lanes: lanes
-                .iter()
-                .map(|lanes| lanes.map(u16::from_le_bytes))
-                .collect(),
-            blocks: blocks
-                .iter()
-                .map(|symbol| Times::new(field, u16::from_le_bytes(*symbol)))
-                .collect(),
+            constants: Constants::new(backend, &lanes, blocks),
+            lanes,
         }
     }
 
@@ -106,10 +138,6 @@ impl Checksum {
 
     /// The checksums of rows, each of this width: their low bytes, then their high bytes.
     pub(crate) fn of_rows<'row>(&self, rows: impl Iterator<Item = &'row [u8]>) -> Vec<u8> {
-        self.by(Backend::best(), rows)
-    }
-
-    fn by<'row>(&self, backend: Backend, rows: impl Iterator<Item = &'row [u8]>) -> Vec<u8> {
         let rows: Vec<&[Block]> = rows.map(|row| row.as_chunks().0).collect();
         let mut sums = vec![[[0; 64]; GROUP]; self.columns];
         let mut checksums = Vec::with_capacity(rows.len() * self.len());
@@ -117,10 +145,12 @@ impl Checksum {
             // The last group is filled with a row that it has; those sums are not looked at.
             let all = core::array::from_fn(|place| *group.get(place).unwrap_or(&group[0]));
             let asked = group.len();
-            match backend.0 {
-                Kind::Portable => portable::sums(&all[..asked], &self.blocks, &mut sums),
+            match &self.constants {
+                Constants::Portable(blocks) => portable::sums(&all[..asked], blocks, &mut sums),
                 #[cfg(target_arch = "x86_64")]
-                Kind::Avx2 => on_cpu::avx2_sums(all, &self.blocks, &mut sums),
+                Constants::Avx2(blocks) => on_cpu::avx2_sums(all, blocks, &mut sums),
+                #[cfg(target_arch = "x86_64")]
+                Constants::Gfni { blocks, .. } => on_cpu::gfni_sums(all, blocks, &mut sums),
             }
             self.push_products(&sums, asked, &mut checksums);
         }
@@ -129,20 +159,46 @@ impl Checksum {
 
     /// The last step: from sums over blocks to checksums.
     fn push_products(&self, sums: &[[Block; GROUP]], rows: usize, checksums: &mut Vec<u8>) {
-        // [D-15]
-        let field = Field::new();
         for row in 0..rows {
             let start = checksums.len();
             checksums.resize(start + self.len(), 0);
             let (low, high) = checksums[start..].split_at_mut(self.columns);
-            for (column, (sums, lanes)) in sums.iter().zip(&self.lanes).enumerate() {
-                let product = |(lane, constant): (usize, &u16)| {
-                    field.times(symbol(&sums[row], lane), *constant)
-                };
-                let products = lanes.iter().enumerate().map(product);
-                let sum = products.fold(0, |sum, product| sum ^ product);
+            for (column, sums) in sums.iter().enumerate() {
+                let sum = self.product(column, &sums[row]);
                 [low[column], high[column]] = sum.to_le_bytes();
             }
+        }
+    }
+
+    /// The sum over all lanes of a column, each times its constant.
+    fn product(&self, column: usize, sums: &Block) -> u16 {
+        // [D-15]
+        #[cfg(target_arch = "x86_64")]
+        if let Constants::Gfni { lanes, .. } = &self.constants {
+            return on_cpu::gfni_product(sums, &lanes[column]);
+        }
+        let field = Field::new();
+        let lanes = self.lanes[column].iter().enumerate();
+        let products = lanes.map(|(lane, constant)| field.times(symbol(sums, lane), *constant));
+        products.fold(0, |sum, product| sum ^ product)
+    }
+}
+
+impl Constants {
+    fn new(backend: Backend, lanes: &[[u16; LANES]], blocks: impl Iterator<Item = u16>) -> Self {
+        let field = Field::new();
+        match backend.0 {
+            Kind::Portable => Self::Portable(blocks.map(|one| Times::new(field, one)).collect()),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Self::Avx2(blocks.map(|one| Times::new(field, one)).collect()),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Gfni => Self::Gfni {
+                blocks: blocks.map(|one| gfni::Matrices::new(field, one)).collect(),
+                lanes: lanes
+                    .iter()
+                    .map(|lanes| gfni::Bits::new(field, lanes))
+                    .collect(),
+            },
         }
     }
 }
@@ -172,6 +228,9 @@ impl Times {
 #[cfg(target_arch = "x86_64")]
 cpufeatures::new!(has_avx2, "avx2");
 
+#[cfg(target_arch = "x86_64")]
+cpufeatures::new!(has_gfni, "avx512f", "avx512bw", "gfni");
+
 /// The call from code for any CPU into code for this CPU.
 #[cfg(target_arch = "x86_64")]
 mod on_cpu {
@@ -180,7 +239,7 @@ mod on_cpu {
         reason = "only `unsafe` can call a function compiled for a CPU feature; that is the whole speed-up"
     )]
 
-    use super::{Block, GROUP, Times, avx2};
+    use super::{Block, GROUP, Times, avx2, gfni};
 
     pub(super) fn avx2_sums(
         rows: [&[Block]; GROUP],
@@ -190,5 +249,34 @@ mod on_cpu {
         // JUSTIFICATION: measured 20 times the portable rate, chosen at run time.
         // SAFETY: reached through a `Backend` only, whose maker found AVX2 on this CPU.
         unsafe { avx2::sums(rows, blocks, sums) }
+    }
+
+    pub(super) fn gfni_sums(
+        rows: [&[Block]; GROUP],
+        blocks: &[gfni::Matrices],
+        sums: &mut [[Block; GROUP]],
+    ) {
+        // JUSTIFICATION: measured 2.4 times the rate with AVX2, chosen at run time.
+        // SAFETY: constants of this form are made for a `Backend` only, whose maker found AVX-512
+        // and GFNI on this CPU.
+        unsafe { gfni::sums(rows, blocks, sums) }
+    }
+
+    pub(super) fn gfni_transform(rows: [&mut [Block]; 4], constants: [&gfni::Matrices; 3]) {
+        // JUSTIFICATION: measured 1.7 times the rate of coding by the crate's engine with AVX2.
+        // SAFETY: as above.
+        unsafe { gfni::transform(rows, constants) }
+    }
+
+    pub(super) fn gfni_untransform(rows: [&mut [Block]; 4], constants: [&gfni::Matrices; 3]) {
+        // JUSTIFICATION: as above.
+        // SAFETY: as above.
+        unsafe { gfni::untransform(rows, constants) }
+    }
+
+    pub(super) fn gfni_product(sums: &Block, lanes: &gfni::Bits) -> u16 {
+        // JUSTIFICATION: as above.
+        // SAFETY: as above.
+        unsafe { gfni::product(sums, lanes) }
     }
 }

@@ -13,8 +13,8 @@
 //! | `GET /v1/da/openapi.json` | this, for machines |
 //!
 //! A handle is `ID-OFFSET-LENGTH` or `ROOT@EPOCH.QUORUM`; a namespace 58 hex digits, zeros if not given; a
-//! milestone `certified`, `settled` or `final`. Evidence is bytes as `lode_proofs::da` encodes them. Errors are
-//! [`crate::problem`]s. Every `GET` answers `HEAD` too.
+//! milestone `certified`, `settled` or `final`. Evidence is bytes as `lode_proofs::da` encodes them. Errors
+//! are [`crate::problem`]s. Every `GET` answers `HEAD` too.
 
 mod json;
 pub mod openapi;
