@@ -206,6 +206,29 @@ impl Reader {
         }
     }
 
+    /// One row with all that shows it to be part of a container, as [`lode_proofs::da::Sample`] encodes it.
+    ///
+    /// # Errors
+    /// [`ReadError`]; [`ReadError::Unavailable`] if its holder does not give it.
+    pub async fn sample(&self, known: &Known, row: u16) -> Result<Bytes, ReadError> {
+        if usize::from(row) >= ROWS {
+            return Err(ReadError::NoBlob);
+        }
+        let gone = ReadError::Unavailable { rows: 0 };
+        let peer = &known.committee.peers()[known.committee.seat_of_row(row)];
+        let ask = Ask::Fetch {
+            container: known.statement.head.id(),
+            rows: vec![row],
+        };
+        let Some(Answer::Rows(rows)) = self.ask(peer, ask).await? else {
+            return Err(gone);
+        };
+        let holding = known.verifier.holding(&[row], &[&rows.bytes], &rows.siblings);
+        let holding = holding.map_err(|_| gone.clone())?;
+        let sample = known.verifier.sample(row, &rows.bytes, &holding);
+        Ok(sample.ok_or(gone)?.encode().into())
+    }
+
     /// All original rows of a container, from any 1024.
     ///
     /// # Errors

@@ -10,7 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use commonware_codec::DecodeExt as _;
-use commonware_cryptography::ed25519::PrivateKey;
+use commonware_cryptography::{Signer as _, ed25519::PrivateKey};
+
+use crate::address::PeerKey;
 
 /// Only the owner reads and writes.
 const MODE: u32 = 0o600;
@@ -42,6 +44,14 @@ pub fn open(dir: &Path) -> io::Result<PrivateKey> {
     })
 }
 
+/// The name of a folder's node, which is made if there is none.
+///
+/// # Errors
+/// As [`open`].
+pub fn name(dir: &Path) -> io::Result<PeerKey> {
+    Ok(PeerKey::of(&open(dir)?.public_key()))
+}
+
 /// Writes a new seed as a whole: a cut leaves none, or all of it.
 fn make(dir: &Path) -> io::Result<Vec<u8>> {
     fs::create_dir_all(dir)?;
@@ -60,8 +70,6 @@ fn make(dir: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use commonware_cryptography::Signer as _;
-
     use super::*;
 
     /// One identity for ever, another in another folder, and for the owner's eyes only.

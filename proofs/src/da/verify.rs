@@ -22,7 +22,7 @@ use super::{
     namespace::NamespaceTree,
     quorum::Quorum,
     refusal::Refusal,
-    rows::{RowHasher, RowPath, climb},
+    rows::{RowHasher, RowPath, climb, path},
     shape::{ORIGINAL_ROWS, ROWS},
     table::{Table, TableError},
     tree::leaf,
@@ -221,8 +221,11 @@ impl RowVerifier {
         self.holding(rows, bytes, siblings).map(|_| ())
     }
 
-    /// Several rows, and what they let one know of the tree.
-    fn holding(
+    /// Checks several rows at once; returns what they let one know of the tree.
+    ///
+    /// # Errors
+    /// As [`RowVerifier::rows`].
+    pub fn holding(
         &self,
         rows: &[u16],
         bytes: &[&[u8]],
@@ -237,6 +240,25 @@ impl RowVerifier {
         self.verifier
             .checksums(rows, bytes, |row| self.checks.of_row(row))?;
         Ok(holding)
+    }
+
+    /// A row that was checked, with all that shows it to others; none if it is not among those held.
+    #[must_use]
+    pub fn sample<'bytes>(
+        &'bytes self,
+        row: u16,
+        bytes: &'bytes [u8],
+        holding: &Holding,
+    ) -> Option<Sample<'bytes>> {
+        // [D-24]
+        let place = usize::from(row);
+        Some(Sample {
+            row,
+            bytes,
+            path: holding.path(row)?,
+            checks: self.checks.of_row(place),
+            check_path: path(&self.checks.tree(), place),
+        })
     }
 
     /// Checks one row with its path.

@@ -66,6 +66,21 @@ struct Finalized {
     finality: Option<Bytes>,
 }
 
+impl<P: Provider<Ethereum>> Rpc<P> {
+    /// The header of a block, in RLP; none if there is no such block.
+    ///
+    /// # Errors
+    /// [`NodeError`]
+    pub async fn header(&self, block: u64) -> Result<Option<Bytes>, NodeError> {
+        let found = self.0.raw_request::<_, Option<Finalized>>(
+            "lode_getFinality".into(),
+            (U256::from(block),),
+        );
+        let found = found.await.map_err(failed("for a header"))?;
+        Ok(found.map(|found| found.header))
+    }
+}
+
 impl<P: Provider<Ethereum>> Contracts for Rpc<P> {
     async fn chain_id(&self) -> Result<u64, NodeError> {
         let id = self.0.get_chain_id().await;

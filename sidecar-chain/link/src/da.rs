@@ -19,7 +19,7 @@ use lode_proofs::{
 };
 
 use crate::{
-    abi::{DaCertificates, DaSigners},
+    abi::{Beacon, DaCertificates, DaSigners},
     flow::LogError,
 };
 
@@ -160,6 +160,20 @@ pub fn slot_call(epoch: u64) -> Bytes {
 /// When it does not decode.
 pub fn slot(answer: &[u8]) -> Result<u64, alloy_sol_types::Error> {
     DaSigners::slotOfCall::abi_decode_returns_validate(answer)
+}
+
+/// The call that asks the beacon how many blocks a slot has.
+#[must_use]
+pub fn slot_blocks_call() -> Bytes {
+    Beacon::blocksPerSlotCall {}.abi_encode().into()
+}
+
+/// The number in the answer.
+///
+/// # Errors
+/// When it does not decode.
+pub fn slot_blocks(answer: &[u8]) -> Result<u64, alloy_sol_types::Error> {
+    Beacon::blocksPerSlotCall::abi_decode_returns_validate(answer)
 }
 
 /// The call that asks for the epoch of the block.

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{fleet::FleetArgs, indexer::IndexerArgs, kv::KvArgs, verbs::submit::SubmitArgs};
+use crate::{
+    da::DaVerb, fleet::FleetArgs, indexer::IndexerArgs, kv::KvArgs, verbs::submit::SubmitArgs,
+};
 
 pub use chain::{ChainArgs, DevnetArgs, GenesisArgs};
 
@@ -70,6 +72,9 @@ pub enum Verb {
     Indexer(IndexerArgs),
     /// Serve key-value streams that are replayed from the flow
     Kv(KvArgs),
+    /// Data availability: run a node, post blobs, fetch and sample them
+    #[command(subcommand)]
+    Da(DaVerb),
     /// Run a whole network on this machine: validators, storage nodes, funded accounts
     Devnet(DevnetArgs),
     /// Make keys and a genesis file for validators at given addresses, of a development network

@@ -296,6 +296,25 @@ impl Client {
         body.map_err(|error| self.lost(error))
     }
 
+    /// Whatever a path answers, as JSON.
+    pub fn fetch<T: DeserializeOwned>(&self, path: &str) -> Outcome<T> {
+        let answer = self.send(self.agent.get(self.url(path)))?;
+        self.json(answer)
+    }
+
+    /// The bytes that a path answers, all in memory.
+    pub fn bytes(&self, path: &str) -> Outcome<Vec<u8>> {
+        let mut answer = self.send(self.agent.get(self.url(path)))?;
+        let body = answer.body_mut().with_config().limit(u64::MAX);
+        body.read_to_vec().map_err(|error| self.lost(error))
+    }
+
+    /// What a path answers to bytes that are posted there, as JSON.
+    pub fn post_to<T: DeserializeOwned>(&self, path: &str, bytes: &[u8]) -> Outcome<T> {
+        let answer = self.judge(self.agent.post(self.url(path)).send(bytes))?;
+        self.json(answer)
+    }
+
     /// Deletes a blob.
     pub fn delete(&self, root: Hash32) -> Outcome<()> {
         self.send(self.agent.delete(self.url(&format!("/v1/blobs/{root}"))))

@@ -84,6 +84,9 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
     for number in 0..plan.nodes.len() {
         starting.push(node_part(dir, plan, number, &peers)?);
     }
+    for number in 0..plan.da.len() {
+        starting.push(da_part(dir, plan, number)?);
+    }
     let mut children = starting
         .into_iter()
         .map(child::Starting::ready)
@@ -167,6 +170,41 @@ fn node_part(dir: &Path, plan: &Plan, number: usize, peers: &str) -> Outcome<chi
         peers,
     ];
     child::start(&format!("node {number}"), &folder, &args)
+}
+
+fn da_part(dir: &Path, plan: &Plan, number: usize) -> Outcome<child::Starting> {
+    let folder = plan::holder(dir, number);
+    let data = text(&folder.join("data"));
+    let (key, password) = (
+        text(&folder.join(plan::KEY)),
+        text(&folder.join(plan::PASSWORD)),
+    );
+    let at = &plan.da[number];
+    let [listen, api, grpc, nitro] =
+        [at.listen, at.api, at.grpc, at.nitro].map(|address| address.to_string());
+    let chain = plan.rpc.first().map(|rpc| format!("http://{rpc}"));
+    let chain = chain.unwrap_or_default();
+    let args = [
+        "da",
+        "run",
+        "--dir",
+        &data,
+        "--chain",
+        &chain,
+        "--chain-key",
+        &key,
+        "--chain-password-file",
+        &password,
+        "--listen",
+        &listen,
+        "--api",
+        &api,
+        "--grpc",
+        &grpc,
+        "--nitro",
+        &nitro,
+    ];
+    child::start(&format!("da {number}"), &folder, &args)
 }
 
 /// All storage nodes, as each is told of the others.

@@ -2,7 +2,7 @@
 //!
 //! In reading order: `args` and `settings` say what is asked, `verbs` do it through `client`
 //! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
-//! `indexer` and `kv` serve 0G's clients over several nodes, `demo` and `devnet` show them together,
+//! `indexer` and `kv` serve 0G's clients over several nodes, `da` is data availability, `demo` and `devnet` show them together,
 //! `failure` and `output` tell how it went. `tree`, `source`, `seal` and `keys` are what is put: directories,
 //! bytes, and how these are encrypted. `fleet` is several nodes that keep slices of one flow, `crown` what
 //! proves the chunks that each of them gets. `settled` is the way from a chunk up to the chain, `roots`
@@ -12,6 +12,7 @@ mod args;
 mod chain;
 mod client;
 mod crown;
+mod da;
 mod demo;
 mod devnet;
 mod failure;
@@ -78,6 +79,7 @@ fn run(cli: &Cli, output: Output) -> Outcome<ExitCode> {
         ),
         Verb::Indexer(args) => indexer::run(args, output),
         Verb::Kv(args) => kv::run(args, settings(cli)?.ca.as_deref(), output),
+        Verb::Da(verb) => da::run(verb, output),
         Verb::Devnet(args) => devnet::run(args, output),
         Verb::Genesis(args) => verbs::genesis::run(args, output),
         Verb::Put(args) => verbs::put::run(args, &client()?, output),

@@ -44,6 +44,8 @@ use crate::{
 };
 use program::{News, NodeProgram};
 
+pub use door::cannot_listen;
+
 /// Runs a node until it is told to stop.
 pub fn run(settings: &Settings, output: Output) -> Outcome<ExitCode> {
     let began = Instant::now();

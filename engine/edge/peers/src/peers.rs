@@ -89,7 +89,7 @@ impl Peers {
     /// # Errors
     /// When it cannot be read or made.
     pub fn key_in(dir: &std::path::Path) -> io::Result<PeerKey> {
-        Ok(PeerKey::of(&lode_net::identity::open(dir)?.public_key()))
+        lode_net::identity::name(dir)
     }
 
     /// Starts to fetch from other nodes what `holder` misses, and to serve them what it has. Must not be

@@ -23,6 +23,17 @@ pub fn config(plan: &Plan, accounts: &[Account]) -> Value {
             json!({ "rpc": format!("http://{node}"), "zgs": format!("http://{zgs}") })
         })
         .collect();
+    let da: Vec<Value> = plan
+        .da
+        .iter()
+        .map(|at| {
+            json!({
+                "api": format!("http://{}", at.api),
+                "grpc": format!("http://{}", at.grpc),
+                "nitro": format!("http://{}", at.nitro),
+            })
+        })
+        .collect();
     let rpc = plan
         .rpc
         .first()
@@ -43,6 +54,7 @@ pub fn config(plan: &Plan, accounts: &[Account]) -> Value {
         "api": plan.nodes.first().map(|node| format!("http://{node}")),
         "metrics": metrics,
         "nodes": nodes,
+        "da": da,
         "indexer": format!("http://{}", plan.indexer),
         "accounts": accounts,
         "contracts": contracts,
@@ -60,6 +72,13 @@ pub fn text(plan: &Plan, accounts: &[Account], dir: &std::path::Path) -> String 
         let name = if number == 0 { "nodes" } else { "" };
         lines.push(format!(
             "  {name:<8}  http://{node}  for 0G's clients http://{zgs}"
+        ));
+    }
+    for (number, at) in plan.da.iter().enumerate() {
+        let name = if number == 0 { "da" } else { "" };
+        lines.push(format!(
+            "  {name:<8}  http://{}  gRPC http://{}  Nitro http://{}",
+            at.api, at.grpc, at.nitro
         ));
     }
     lines.push(format!("  indexer   http://{}", plan.indexer));

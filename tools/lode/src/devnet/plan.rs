@@ -6,6 +6,7 @@
 //!  DIR/devnet.json             ports, and how many of what
 //!  DIR/validators/N/key.json   keys of a validator; ledger and consensus beside it
 //!  DIR/nodes/N                 a storage node's data, its account's key and the key's password
+//!  DIR/da/N                    the same of a holder of data availability, where there are four nodes or more
 //! ```
 
 use std::{
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     args::DevnetArgs,
+    da,
     failure::{Failure, Outcome},
     random,
 };
@@ -60,6 +62,10 @@ pub const KEY: &str = "account.json";
 pub const PASSWORD: &str = "password";
 /// Where ports are looked for: below those that the system gives to clients.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
+/// Storage nodes from which on the network has data availability: of fewer holders none may be silent.
+const HOLDERS_MIN: u16 = 4;
+/// Stake of each holder, in wei.
+const HOLDER_STAKE: u128 = STAKE;
 /// How far apart neighbouring processes begin.
 const PORTS_APART: u32 = 37;
 
@@ -82,6 +88,22 @@ pub struct Plan {
     pub slices: u16,
     /// Where the indexer listens.
     pub indexer: SocketAddr,
+    /// Nodes of data availability.
+    #[serde(default)]
+    pub da: Vec<DaPlan>,
+}
+
+/// Where a node of data availability listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DaPlan {
+    /// For other holders.
+    pub listen: SocketAddr,
+    /// For REST and alt-DA.
+    pub api: SocketAddr,
+    /// For 0G's clients, over gRPC.
+    pub grpc: SocketAddr,
+    /// For Nitro.
+    pub nitro: SocketAddr,
 }
 
 /// A funded account.
@@ -144,6 +166,24 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
     let nodes = take(args.nodes)?;
     let zgs = take(args.nodes)?;
     let talk = take(args.nodes)?;
+    let holders = if args.nodes >= HOLDERS_MIN {
+        args.nodes
+    } else {
+        0
+    };
+    let each = [
+        take(holders)?,
+        take(holders)?,
+        take(holders)?,
+        take(holders)?,
+    ];
+    let da = (0..usize::from(holders)).map(|at| DaPlan {
+        listen: each[0][at],
+        api: each[1][at],
+        grpc: each[2][at],
+        nitro: each[3][at],
+    });
+    let da = da.collect();
     let indexer = ports.next_free()?;
     let chain_id = args.chain_id;
     let plan = Plan {
@@ -155,6 +195,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         talk,
         slices: args.slices,
         indexer,
+        da,
     };
     // Accounts of their own: nobody else sends from them, and nobody has seen their keys.
     let keys: Vec<PrivateKeySigner> = plan
@@ -162,9 +203,23 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         .iter()
         .map(|_| PrivateKeySigner::random())
         .collect();
-    let funded: Vec<Address> = keys.iter().map(PrivateKeySigner::address).collect();
+    let mut funded: Vec<Address> = keys.iter().map(PrivateKeySigner::address).collect();
     for (number, key) in keys.iter().enumerate() {
         lock_up(&node(dir, number), key)?;
+    }
+    let mut holders = Vec::new();
+    for (number, plan) in plan.da.iter().enumerate() {
+        let (folder, key) = (holder(dir, number), PrivateKeySigner::random());
+        lock_up(&folder, &key)?;
+        funded.push(key.address());
+        let data = folder.join("data");
+        holders.push(link::da::Holder {
+            owner: key.address(),
+            key: da::holder_key(&data)?.key().to_point(),
+            peer_key: da::peer_key(&data)?.0.into(),
+            stake: HOLDER_STAKE,
+            socket: plan.listen.to_string(),
+        });
     }
     let what = Deal {
         chain_id,
@@ -173,6 +228,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         funded: &funded,
         blocks_per_epoch: BLOCKS_PER_EPOCH,
         spare: 0,
+        holders: &holders,
     };
     deal(dir, &what)?;
     Ok(plan)
@@ -205,6 +261,8 @@ pub struct Deal<'a> {
     pub blocks_per_epoch: u64,
     /// As many validators more get keys, and are in no committee.
     pub spare: u16,
+    /// Who holds rows of data availability from the first block on.
+    pub holders: &'a [link::da::Holder],
 }
 
 /// Writes keys and the genesis file; returns the public keys of the spare validators, which are
@@ -228,7 +286,7 @@ pub fn deal(dir: &Path, what: &Deal<'_>) -> Outcome<Vec<B256>> {
     let mut validators = committee.validators();
     let keys: Vec<B256> = secrets.iter().map(Secret::public_key).collect();
     validators.sort_by_key(|validator| keys.iter().position(|key| *key == validator.key));
-    accounts.extend(contracts(&validators, what.blocks_per_epoch)?);
+    accounts.extend(contracts(&validators, what)?);
     let genesis = genesis::Plan {
         chain_id: what.chain_id,
         timestamp: now,
@@ -256,7 +314,7 @@ pub fn deal(dir: &Path, what: &Deal<'_>) -> Outcome<Vec<B256>> {
 /// administers them and owns the first validator, and so on.
 fn contracts(
     validators: &[Validator],
-    blocks_per_epoch: u64,
+    what: &Deal<'_>,
 ) -> Outcome<BTreeMap<Address, GenesisAccount>> {
     let count = u32::try_from(validators.len()).unwrap_or(u32::MAX);
     let owners = derive(ACCOUNTS.max(count))?;
@@ -279,13 +337,17 @@ fn contracts(
         price_per_sector: PRICE_PER_SECTOR,
         flow_epoch_blocks: FLOW_EPOCH_BLOCKS,
         beacon_slot_blocks: BEACON_SLOT_BLOCKS,
-        committee_epoch_blocks: blocks_per_epoch,
+        committee_epoch_blocks: what.blocks_per_epoch,
         unbond_epochs: UNBOND_EPOCHS,
         seats: SEATS,
         stake_min: STAKE,
         validators: validators.collect(),
     };
-    link::genesis::accounts(&settings)
+    let da = link::genesis::DaSettings {
+        holders: what.holders.to_vec(),
+        ..settings.da()
+    };
+    link::genesis::accounts_with(&settings, &da)
         .map_err(|error| Failure::usage(error.to_string(), "ask for fewer validators"))
 }
 
@@ -297,6 +359,11 @@ pub fn validator(dir: &Path, number: usize) -> PathBuf {
 /// A storage node's folder.
 pub fn node(dir: &Path, number: usize) -> PathBuf {
     dir.join("nodes").join(number.to_string())
+}
+
+/// The folder of a node of data availability.
+pub fn holder(dir: &Path, number: usize) -> PathBuf {
+    dir.join("da").join(number.to_string())
 }
 
 /// The keys of the funded accounts, as every wallet derives them from [`WORDS`].
@@ -408,6 +475,7 @@ mod tests {
             funded: &[],
             blocks_per_epoch: 64,
             spare: 2,
+            holders: &[],
         };
         let spare = deal(dir.path(), &what).unwrap();
         assert_ne!(spare[0], spare[1]);

@@ -32,6 +32,7 @@ pub fn run(args: &GenesisArgs, output: Output) -> Outcome<ExitCode> {
             funded: &[],
             blocks_per_epoch: args.blocks_per_epoch,
             spare: args.spare,
+            holders: &[],
         },
     )?;
     let keys = (0..args.peers.len() + spare.len())
