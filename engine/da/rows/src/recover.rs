@@ -37,6 +37,9 @@ pub struct Found {
     pub segments: u64,
     /// Of these, how many had to be walked.
     pub walked: u64,
+    /// Of these, how many could not be closed: what is in them is read, and may not be durable unless
+    /// it was acknowledged before.
+    pub unsettled: u64,
     /// Files without a record, which were removed.
     pub removed: u64,
     /// Records, also those that a later one of their container replaces.
@@ -262,6 +265,7 @@ fn enter<W: World>(
 ) {
     let segment = segment.into();
     found.segments += 1;
+    found.unsettled += u64::from(!segment.settled.get());
     let mut index = store.index.borrow_mut();
     for entry in entries {
         found.records += 1;

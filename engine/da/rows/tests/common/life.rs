@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lode_da_rows::{Error, Options, RowStore, planted, planted::Bug};
+use lode_da_rows::{Error, Opened, Options, RowStore, planted, planted::Bug};
 use lode_world::{
     Queue, World,
     sim::{Chance, Crash, Faults, Sim, SimWorld, Stop},
@@ -120,7 +120,7 @@ pub fn run(plan: &Plan) -> Result<Tally, String> {
     let ended = sim.run(async |world| {
         let now = shared.borrow().now;
         match RowStore::open(world, options(now)).await {
-            Ok(opened) => settle(&opened.store, &shared, rotting).await,
+            Ok(opened) => settle(&opened, &shared, rotting).await,
             Err(error) => note(&shared, format!("a sound machine does not open: {error}")),
         }
     });
@@ -140,13 +140,14 @@ fn note(model: &Shared, finding: String) {
 /// One run of the program: opens, compares, and works until the crash.
 async fn live(world: SimWorld, model: Shared, seed: u64, rotting: bool) {
     let now = model.borrow().now;
-    let store = match RowStore::open(world.clone(), options(now)).await {
-        Ok(opened) => opened.store,
+    let opened = match RowStore::open(world.clone(), options(now)).await {
+        Ok(opened) => opened,
         // A disk that refuses to list or open is the next start's.
         Err(Error::Io { .. } | Error::WriteFailed { .. } | Error::Full { .. }) => return,
         Err(error) => return note(&model, format!("does not open: {error}")),
     };
-    settle(&store, &model, rotting).await;
+    settle(&opened, &model, rotting).await;
+    let store = opened.store;
     let busy = Rc::new(RefCell::new(BTreeSet::new()));
     let left = Rc::new(Cell::new(TASKS));
     for task in 0..TASKS {
@@ -337,7 +338,8 @@ fn allow(model: &Shared, number: u64, state: Option<u64>) {
 }
 
 /// Compares everything with what may be there, and takes what is for the one state.
-async fn settle(store: &RowStore<SimWorld>, model: &Shared, rotting: bool) {
+async fn settle(opened: &Opened<SimWorld>, model: &Shared, rotting: bool) {
+    let store = &opened.store;
     let known: Vec<u64> = model.borrow().states.keys().copied().collect();
     let mut held_count = 0;
     for number in known {
@@ -365,10 +367,13 @@ async fn settle(store: &RowStore<SimWorld>, model: &Shared, rotting: bool) {
         {
             return note(model, format!("{number} is damaged"));
         }
-        model
-            .borrow_mut()
-            .states
-            .insert(number, States::from([held]));
+        // What is in a segment that could not be closed may be gone after the next crash.
+        if opened.found.unsettled > 0 {
+            states.insert(held);
+        } else {
+            states = States::from([held]);
+        }
+        model.borrow_mut().states.insert(number, states);
     }
     let listed = store.list(None, 1000);
     if listed.len() != held_count || store.len() != held_count {
