@@ -1,8 +1,13 @@
-//! Questions of this node that have no answer yet.
+//! Questions of this node that have no answer yet, and who gives none.
 
-use std::{collections::BTreeMap, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use commonware_cryptography::ed25519::PublicKey;
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -51,5 +56,25 @@ impl Asked {
     pub(crate) fn expire(&mut self, now: SystemTime) {
         self.waiting
             .retain(|_, (_, due, reply)| now < *due && !reply.is_closed());
+    }
+}
+
+/// Who was asked last and did not answer: others are asked first, until something is heard from it. Clones
+/// share it.
+#[derive(Clone, Default)]
+pub(crate) struct Silent(Arc<Mutex<BTreeSet<PublicKey>>>);
+
+impl Silent {
+    /// Something was heard of a peer, or nothing.
+    pub(crate) fn note(&self, peer: &PublicKey, heard: bool) {
+        let mut silent = self.0.lock();
+        match heard {
+            true => silent.remove(peer),
+            false => silent.insert(peer.clone()),
+        };
+    }
+
+    pub(crate) fn is(&self, peer: &PublicKey) -> bool {
+        self.0.lock().contains(peer)
     }
 }

@@ -15,7 +15,9 @@ use commonware_cryptography::{
 };
 use commonware_macros::select;
 use commonware_p2p::{Address, AddressableManager as _, authenticated::lookup};
-use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_runtime::{
+    Handle as TaskHandle, Runner as _, Spawner as _, Supervisor as _, tokio as runtime,
+};
 use commonware_utils::ordered::Map;
 use lode_net::{OthersError, PeerAddress, Transport, others};
 use lode_proofs::{
@@ -31,7 +33,7 @@ use crate::{
     node::{Faces, Node, Parts, ROWS, WORDS, quota},
     post::{PostError, Poster, RequestId, Terms},
     read::Reader,
-    repair::MendError,
+    repair::{MendError, Mender},
 };
 
 /// Time for tasks to end by themselves.
@@ -280,8 +282,8 @@ impl Machine {
                 me,
                 peers,
                 committees,
-                mut mends,
-                mut tracks,
+                mends,
+                tracks,
                 stopped,
             } = self;
             let transport = Transport {
@@ -313,25 +315,7 @@ impl Machine {
             let (node, faces) = Node::new(parts, &context);
             let mender = faces.mender.clone();
             began(faces);
-            let tracking = context.child("track").spawn(move |_| async move {
-                let mut set = 0;
-                while let Some(peers) = tracks.recv().await {
-                    set += 1;
-                    if !oracle.track(set, peers).accepted() {
-                        tracing::error!("the network does not take the nodes that are now");
-                    }
-                }
-            });
-            let mending = context.child("mend").spawn(move |context| async move {
-                while let Some(mend) = mends.recv().await {
-                    let (container, expiry) = (mend.container, mend.expiry);
-                    let mended = mender
-                        .mend(&context, container, expiry, mend.threshold)
-                        .await;
-                    // Who asked may have gone.
-                    let _gone = mend.done.send(mended);
-                }
-            });
+            let helping = helpers(&context, mender, oracle, (mends, tracks));
             let running = context.child("node");
             let node = running.spawn(move |context| node.run(context, (words, rows)));
             let ended = select! {
@@ -339,8 +323,7 @@ impl Machine {
                 ended = node => Err(Error::Ended(format!("its tasks: {ended:?}"))),
                 ended = network => Err(Error::Ended(format!("the network: {ended:?}"))),
             };
-            tracking.abort();
-            mending.abort();
+            helping.into_iter().for_each(|task| task.abort());
             // What does not end in time is ended with the runtime: a sliver that is not stored is offered
             // again.
             if context
@@ -354,6 +337,39 @@ impl Machine {
             ended
         })
     }
+}
+
+/// What is done beside the node: other nodes are spoken to when there are others, containers are repaired
+/// when somebody wants it.
+fn helpers(
+    context: &runtime::Context,
+    mender: Mender,
+    mut oracle: lookup::Oracle<PublicKey>,
+    (mut mends, mut tracks): (
+        mpsc::Receiver<Mend>,
+        mpsc::Receiver<Map<PublicKey, Address>>,
+    ),
+) -> [TaskHandle<()>; 2] {
+    let tracking = context.child("track").spawn(move |_| async move {
+        let mut set = 0;
+        while let Some(peers) = tracks.recv().await {
+            set += 1;
+            if !oracle.track(set, peers).accepted() {
+                tracing::error!("the network does not take the nodes that are now");
+            }
+        }
+    });
+    let mending = context.child("mend").spawn(move |context| async move {
+        while let Some(mend) = mends.recv().await {
+            let (container, expiry) = (mend.container, mend.expiry);
+            let mended = mender
+                .mend(&context, container, expiry, mend.threshold)
+                .await;
+            // Who asked may have gone.
+            let _gone = mend.done.send(mended);
+        }
+    });
+    [tracking, mending]
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use lode_proofs::{
 use tokio::sync::mpsc;
 
 use crate::{
-    asked::{Asked, Reply},
+    asked::{Asked, Reply, Silent},
     bounds::{INTAKES_MAX, TERM_MAX, TICK_EVERY},
     committee::{Committee, Committees},
     incoming::{Got, Incoming, Wanted, Whole},
@@ -48,6 +48,9 @@ pub(crate) struct Desk<E, K, S, B> {
     pub(crate) committees: Committees,
     pub(crate) blocker: B,
     pub(crate) server: Server<E, K, S>,
+    pub(crate) silent: Silent,
+    /// Questions that the network did not take.
+    pub(crate) unsent: mpsc::Receiver<(PublicKey, u64)>,
 }
 
 /// Something that a task has done.
@@ -126,6 +129,9 @@ where
                     Ok(arrived) => self.read(&mut state, arrived),
                     Err(_) => return,
                 },
+                unsent = self.unsent.recv() => if let Some((peer, id)) = unsent {
+                    state.asked.answered(&peer, id, None);
+                },
                 order = orders.recv() => match order {
                     Some(order) => self.order(&mut state, order),
                     None => return,
@@ -169,6 +175,7 @@ where
             }
             Err(error) => return self.block(&peer, &error),
         };
+        self.silent.note(&peer, true);
         match message {
             Message::Offer(offer) => self.offered(state, &peer, &offer, now),
             Message::Pull(pull) => self.pulled(state, &peer, pull, now),

@@ -61,7 +61,7 @@ mod tests;
 
 pub use committee::{Committee, Committees};
 pub use da::{Config, Da, Service};
-pub use post::{Posted, RequestId};
 pub use node::{Faces, Node, Parts};
 pub use outgoing::Lost;
+pub use post::{Posted, RequestId};
 pub use stored::Stored;

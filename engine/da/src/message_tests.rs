@@ -1,3 +1,5 @@
+//! Messages come back as they were, and any other bytes are refused by name.
+
 use proptest::{collection::vec, prelude::*};
 
 use super::*;

@@ -13,6 +13,7 @@ use lode_proofs::da::signing::HolderSecret;
 use tokio::sync::mpsc;
 
 use crate::{
+    asked::Silent,
     bounds::{MESSAGES_A_SECOND, MESSAGES_BURST, ORDERS_MAX},
     committee::Committees,
     desk::{Desk, Order},
@@ -78,6 +79,7 @@ pub struct Node<K, B> {
     dispatcher: Dispatcher,
     orders: (mpsc::Sender<Order>, mpsc::Receiver<Order>),
     mender: Mender,
+    silent: Silent,
 }
 
 impl<K: Keep, B: Blocker<PublicKey = PublicKey>> Node<K, B> {
@@ -92,13 +94,15 @@ impl<K: Keep, B: Blocker<PublicKey = PublicKey>> Node<K, B> {
         let first = u64::try_from(first.as_nanos()).unwrap_or(u64::MAX);
         let (poster, dispatcher) = Poster::new(parts.committees.clone(), first);
         let (me, committees) = (parts.me.clone(), parts.committees.clone());
-        let reader = Reader::new(me, orders.clone(), committees);
+        let silent = Silent::default();
+        let reader = Reader::new(me, orders.clone(), committees, silent.clone());
         let mender = Mender::new(reader.clone(), orders.clone());
         let node = Node {
             parts,
             dispatcher,
             orders: (orders, orders_end),
             mender: mender.clone(),
+            silent,
         };
         let faces = Faces {
             poster,
@@ -120,11 +124,14 @@ impl<K: Keep, B: Blocker<PublicKey = PublicKey>> Node<K, B> {
             dispatcher,
             orders,
             mender,
+            silent,
         } = self;
+        let (unsent, unsent_end) = mpsc::channel(ORDERS_MAX);
         let serving = Serving {
             keep: parts.keep.clone(),
             words: words.0,
             bulk: rows.0,
+            unsent,
         };
         let desk = Desk {
             context: context.child("desk"),
@@ -134,6 +141,8 @@ impl<K: Keep, B: Blocker<PublicKey = PublicKey>> Node<K, B> {
             committees: parts.committees.clone(),
             blocker: parts.blocker,
             server: Server::new(context.child("server"), serving),
+            silent,
+            unsent: unsent_end,
         };
         let posting = context.child("dispatcher");
         let posting = posting.spawn(move |context| dispatcher.run(context, orders.0, parts.terms));

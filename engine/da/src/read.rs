@@ -28,6 +28,7 @@ use lode_proofs::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    asked::Silent,
     bounds::{ANSWER_LEN_MAX, ASK_AHEAD, HAS_MAX},
     committee::{Committee, Committees},
     desk::{Heard, Order},
@@ -77,6 +78,7 @@ pub struct Reader {
     me: PublicKey,
     orders: mpsc::Sender<Order>,
     committees: Committees,
+    silent: Silent,
 }
 
 /// Rows that came, by their numbers.
@@ -87,11 +89,13 @@ impl Reader {
         me: PublicKey,
         orders: mpsc::Sender<Order>,
         committees: Committees,
+        silent: Silent,
     ) -> Reader {
         Reader {
             me,
             orders,
             committees,
+            silent,
         }
     }
 
@@ -102,7 +106,9 @@ impl Reader {
         let sent = self.orders.send(order).await;
         sent.map_err(|_| ReadError::Stopped)?;
         // Forgotten is as silent.
-        Ok(answer.await.unwrap_or(None))
+        let answer = answer.await.unwrap_or(None);
+        self.silent.note(peer, answer.is_some());
+        Ok(answer)
     }
 
     /// The same, of clones: a stream of such futures outlives the names it was made of.
@@ -186,7 +192,12 @@ impl Reader {
             .filter_map(|row| u16::try_from(row).ok())
             .collect();
         let mut came = Came::new();
-        self.fetch(known, &wanted, &mut came).await?;
+        let heard: Vec<u16> = wanted
+            .iter()
+            .copied()
+            .filter(|row| !self.is_silent(known, *row))
+            .collect();
+        self.fetch(known, &heard, &mut came).await?;
         let width = shape.width();
         let bytes = if wanted.iter().all(|row| came.contains_key(row)) {
             let first = u64::try_from(rows.start() * width).map_err(|_| ReadError::NoBlob)?;
@@ -223,7 +234,9 @@ impl Reader {
         let Some(Answer::Rows(rows)) = self.ask(peer, ask).await? else {
             return Err(gone);
         };
-        let holding = known.verifier.holding(&[row], &[&rows.bytes], &rows.siblings);
+        let holding = known
+            .verifier
+            .holding(&[row], &[&rows.bytes], &rows.siblings);
         let holding = holding.map_err(|_| gone.clone())?;
         let sample = known.verifier.sample(row, &rows.bytes, &holding);
         Ok(sample.ok_or(gone)?.encode().into())
@@ -236,7 +249,11 @@ impl Reader {
     pub async fn originals(&self, known: &Known) -> Result<Vec<u8>, ReadError> {
         let mut came = Came::new();
         let all: Vec<u16> = (0..).take(ORIGINAL_ROWS).collect();
-        self.fetch(known, &all, &mut came).await?;
+        let heard: Vec<u16> = all
+            .into_iter()
+            .filter(|row| !self.is_silent(known, *row))
+            .collect();
+        self.fetch(known, &heard, &mut came).await?;
         self.fill(known, &mut came).await?;
         let rows: Vec<(u16, &[u8])> = came.iter().map(|(row, bytes)| (*row, &bytes[..])).collect();
         let restored = restore(&rows, known.statement.head.shape.width());
@@ -279,14 +296,21 @@ impl Reader {
         Ok(live)
     }
 
-    /// Asks for more rows until there are 1024, or nobody has more.
+    /// Whether a row's holder did not answer when it was asked last.
+    fn is_silent(&self, known: &Known, row: u16) -> bool {
+        let seat = known.committee.seat_of_row(row);
+        self.silent.is(&known.committee.peers()[seat])
+    }
+
+    /// Asks for more rows until there are 1024, or nobody has more. Those who were silent come last.
     async fn fill(&self, known: &Known, came: &mut Came) -> Result<(), ReadError> {
         let mut tried: BTreeSet<u16> = BTreeSet::new();
         while came.len() < ORIGINAL_ROWS {
-            let open = (0..)
-                .take(ROWS)
-                .filter(|row| !came.contains_key(row) && !tried.contains(row));
-            let next: Vec<u16> = open.take(ORIGINAL_ROWS - came.len()).collect();
+            let mut next: Vec<u16> = (0..).take(ROWS).collect();
+            next.retain(|row| !came.contains_key(row) && !tried.contains(row));
+            next.sort_by_key(|row| self.is_silent(known, *row));
+            next.truncate(ORIGINAL_ROWS - came.len());
+            next.sort_unstable();
             if next.is_empty() {
                 return Err(ReadError::Unavailable { rows: came.len() });
             }

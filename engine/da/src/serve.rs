@@ -41,6 +41,8 @@ pub(crate) struct Serving<K, S> {
     pub(crate) keep: K,
     pub(crate) words: S,
     pub(crate) bulk: S,
+    /// Hears of questions that the network did not take: nobody is there.
+    pub(crate) unsent: mpsc::Sender<(PublicKey, u64)>,
 }
 
 /// Takes orders, and has them served.
@@ -173,6 +175,7 @@ impl<K: Keep, S: LimitedSender<PublicKey = PublicKey>> Service<K, S> {
                     let taken = checked.send(wired(message), false).accepted();
                     if !taken {
                         tracing::debug!(peer = %self.peer, "a message was not taken");
+                        unsent(&self.serving.unsent, &self.peer, message);
                     }
                     return;
                 }
@@ -180,6 +183,14 @@ impl<K: Keep, S: LimitedSender<PublicKey = PublicKey>> Service<K, S> {
             };
             clock.sleep_until(until).await;
         }
+    }
+}
+
+/// Whoever has asked need not wait for an answer.
+fn unsent(to: &mpsc::Sender<(PublicKey, u64)>, peer: &PublicKey, message: &Message) {
+    if let Message::Ask { id, .. } = message {
+        // Without room he waits until the answer is late.
+        let _full = to.try_send((peer.clone(), *id)).is_err();
     }
 }
 

@@ -1,3 +1,5 @@
+//! Slivers on a real disk: what is appended comes back, also where the index is lost.
+
 use lode_proofs::da::{
     Assignment, Coded, ContainerBuilder, Namespace, Quorum, Verifier, blob_root,
 };

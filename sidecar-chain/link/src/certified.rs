@@ -72,10 +72,9 @@ impl<P: Provider<Ethereum>> Rpc<P> {
     /// # Errors
     /// [`NodeError`]
     pub async fn header(&self, block: u64) -> Result<Option<Bytes>, NodeError> {
-        let found = self.0.raw_request::<_, Option<Finalized>>(
-            "lode_getFinality".into(),
-            (U256::from(block),),
-        );
+        let found = self
+            .0
+            .raw_request::<_, Option<Finalized>>("lode_getFinality".into(), (U256::from(block),));
         let found = found.await.map_err(failed("for a header"))?;
         Ok(found.map(|found| found.header))
     }

@@ -1,7 +1,7 @@
 //! `lode devnet`: validators and storage nodes on this machine, each a process of its own.
 //!
 //! All parts end with this program, however it ends. A part that ends by itself ends the network
-//! with a failure that shows its log.
+//! with a failure that shows its log; one that somebody kills (SIGKILL) is missed, and the others go on.
 
 mod banner;
 mod child;
@@ -235,6 +235,13 @@ fn wait_for_port(address: SocketAddr) -> Outcome<()> {
 fn watch(mut children: Vec<Child>, stop: &Arc<AtomicBool>) -> Outcome<ExitCode> {
     let mut failed = None;
     while !stop.load(Relaxed) && failed.is_none() {
+        children.retain_mut(|child| {
+            let killed = child.was_killed();
+            if killed {
+                eprintln!("{} was killed; the others go on without it", child.name());
+            }
+            !killed
+        });
         failed = children
             .iter_mut()
             .find_map(|child| child.ended().map(|_| child.silent()));

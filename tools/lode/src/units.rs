@@ -24,13 +24,13 @@ pub fn parse_size(text: &str) -> Option<u64> {
     plain(digits.trim())?.checked_mul(unit)
 }
 
-/// Reads `250ms`, `10s`, `5m`, `1h`.
+/// Reads `250ms`, `10s`, `5m`, `1h`, `14d`.
 pub fn parse_span(text: &str) -> Option<Duration> {
     let text = text.trim();
     if let Some(digits) = text.strip_suffix("ms") {
         return plain(digits).map(Duration::from_millis);
     }
-    let (digits, seconds) = [("s", 1), ("m", 60), ("h", 3600)]
+    let (digits, seconds) = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]
         .iter()
         .find_map(|(name, seconds)| Some((text.strip_suffix(name)?, *seconds)))?;
     plain(digits)?.checked_mul(seconds).map(Duration::from_secs)
@@ -124,6 +124,7 @@ mod tests {
             ("10s", Some(Duration::from_secs(10))),
             ("5m", Some(Duration::from_secs(300))),
             ("1h", Some(Duration::from_secs(3600))),
+            ("14d", Some(Duration::from_secs(14 * 86_400))),
             ("10", None),
             ("s", None),
             ("1.5s", None),

@@ -98,9 +98,12 @@ fn takes_the_world(path: &str) -> bool {
 
 /// The chain as a service has threads and clocks of its own: what is replayed from seeds there is
 /// consensus, in the runtime that its library brings. What the chain computes is below, and bound.
-/// Storage nodes among each other are replayed in the same runtime. What speaks 0G's protocol is a
-/// service of its own: its clocks are those of connections, its files a socket and the operator's word.
-const SERVICES: [&str; 6] = [
+/// Storage nodes among each other, and holders of data availability, are replayed in the same runtime. What
+/// speaks 0G's protocol is a service of its own: its clocks are those of connections, its files a socket and
+/// the operator's word.
+const SERVICES: [&str; 8] = [
+    "engine/da/src/",
+    "engine/net/src/",
     "engine/edge/peers/src/",
     "engine/edge/zgs/src/",
     "sidecar-chain/src/",

@@ -39,7 +39,7 @@ const LIBRARIES: &[Crate] = &[
     Crate {
         name: "lode-da",
         folder: "engine/da",
-        may: &["lode-proofs", "lode-net", "lode-da-rows"],
+        may: &["lode-proofs", "lode-net", "lode-world", "lode-da-rows"],
     },
     // How nodes meet, whatever they then speak of.
     Crate {
@@ -226,6 +226,7 @@ const RESERVED: &[Reserved] = &[
         ],
         to: &[
             "lode-world",
+            "lode-da",
             "lode-edge",
             "lode-indexer",
             "lode-kv",
@@ -269,7 +270,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         foreign: &["commonware-"],
-        to: &["lode-chain-consensus", "lode-peers"],
+        to: &["lode-chain-consensus", "lode-da", "lode-net", "lode-peers"],
         instead: "take what lode-chain-consensus says in lode-chain-types",
     },
     Reserved {
@@ -284,6 +285,7 @@ const RESERVED: &[Reserved] = &[
         to: &[
             "lode-world",
             "lode-engine",
+            "lode-da",
             "lode-edge",
             "lode-rollup",
             "lode-zgs",

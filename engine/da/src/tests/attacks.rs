@@ -63,8 +63,10 @@ async fn answer(net: &Net, words: &mut Channel) -> Option<Message> {
     loop {
         commonware_macros::select! {
             _ = &mut patience => return None,
-            heard = hear(words) => if let message @ (Message::Signed { .. } | Message::Refused { .. }) = heard {
-                return Some(message);
+            message = hear(words) => {
+                if matches!(message, Message::Signed { .. } | Message::Refused { .. }) {
+                    return Some(message);
+                }
             },
         }
     }
@@ -228,7 +230,10 @@ fn holders_that_lie() {
             let read = loop {
                 commonware_macros::select! {
                     read = &mut reading => break read,
-                    heard = hear(&mut words) => if let Message::Ask { id, ask: Ask::Fetch { rows: asked, .. } } = heard {
+                    heard = hear(&mut words) => {
+                        let Message::Ask { id, ask: Ask::Fetch { rows: asked, .. } } = heard else {
+                            continue;
+                        };
                         let answer = match lie {
                             0 => Answer::Lack,
                             1 => Answer::Rows(Rows {
@@ -275,8 +280,8 @@ fn junk() {
     });
 }
 
-/// Nobody checks a blob's root before a reader does: one whose maker has lied of it is certified, and is given
-/// to nobody.
+/// Nobody checks a blob's root before a reader does: one whose maker has lied of it is certified, and is
+/// given to nobody.
 #[test]
 fn roots_that_lie() {
     run(25, Shape::of(7), |mut net| async move {

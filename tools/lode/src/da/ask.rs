@@ -31,6 +31,8 @@ use crate::{
 
 /// Bytes of a blob that a long file is cut into: its container is coded while the next one is read.
 const PIECE_LEN: usize = 32 << 20;
+/// Blobs of a file that were sent and are not certified.
+const AHEAD: usize = 3;
 /// Seconds that a request waits for a certificate before it is asked again.
 const WAIT_SECS: u64 = 25;
 /// How often.
@@ -131,41 +133,7 @@ pub fn post(args: &PostArgs, output: Output) -> Outcome<ExitCode> {
         let what = format!("--wait is {}", args.wait);
         return Err(Failure::usage(what, "ask for certified, settled or final"));
     }
-    let failed = |error: io::Error| Failure::file(args.file.display(), &error);
-    let (mut source, len): (Box<dyn io::Read>, Option<u64>) = match args.file.to_str() {
-        Some("-") => (Box::new(io::stdin()), None),
-        _ => {
-            let file = File::open(&args.file).map_err(failed)?;
-            let len = file.metadata().map_err(failed)?.len();
-            (Box::new(file), Some(len))
-        }
-    };
-    let bar = output.bar(&args.file.display().to_string(), len);
-    let mut requests = Vec::new();
-    loop {
-        let mut piece = Vec::new();
-        let most = u64::try_from(PIECE_LEN).unwrap_or(u64::MAX);
-        source
-            .by_ref()
-            .take(most)
-            .read_to_end(&mut piece)
-            .map_err(failed)?;
-        if piece.is_empty() {
-            break;
-        }
-        let path = format!(
-            "/v1/da/blobs?namespace={}",
-            args.namespace.as_deref().unwrap_or("")
-        );
-        let path = path.trim_end_matches("?namespace=").to_owned();
-        let request: Request = client.post_to(&path, &piece)?;
-        requests.push((request.request_id, blob_root(&piece), piece.len()));
-        // Bytes count when they are certified; one is coded while the next is sent.
-        if requests.len() > 1 {
-            let at = requests.len() - 2;
-            bar.inc(u64::try_from(requests[at].2).unwrap_or(0));
-        }
-    }
+    let requests = send(&client, args, output)?;
     if requests.is_empty() {
         let what = format!("{} has no bytes", args.file.display());
         return Err(Failure::usage(what, "a blob has at least one byte"));
@@ -174,7 +142,7 @@ pub fn post(args: &PostArgs, output: Output) -> Outcome<ExitCode> {
         len: 0,
         blobs: Vec::new(),
     };
-    for (request, root, _) in &requests {
+    for (request, root) in &requests {
         let blob = wait(&client, request, &args.wait)?;
         if blob.root != *root {
             let what = format!("{} tells of a blob of another root", args.node.api);
@@ -183,7 +151,6 @@ pub fn post(args: &PostArgs, output: Output) -> Outcome<ExitCode> {
         cert.len += blob.len;
         cert.blobs.push(blob);
     }
-    bar.finish_and_clear();
     let json = serde_json::to_value(&cert)
         .map_err(|error| Failure::other(error.to_string(), "report this"))?;
     if let Some(path) = &args.cert {
@@ -199,6 +166,50 @@ pub fn post(args: &PostArgs, output: Output) -> Outcome<ExitCode> {
     );
     output.data(&json, &short, &format!("{short}\n{what}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Sends a file, piece by piece: the name of each request, its blob's root.
+fn send(client: &Client, args: &PostArgs, output: Output) -> Outcome<Vec<(String, Hash32)>> {
+    let failed = |error: io::Error| Failure::file(args.file.display(), &error);
+    let (mut source, len): (Box<dyn io::Read>, Option<u64>) = match args.file.to_str() {
+        Some("-") => (Box::new(io::stdin()), None),
+        _ => {
+            let file = File::open(&args.file).map_err(failed)?;
+            let len = file.metadata().map_err(failed)?.len();
+            (Box::new(file), Some(len))
+        }
+    };
+    let path = match &args.namespace {
+        Some(namespace) => format!("/v1/da/blobs?namespace={namespace}"),
+        None => "/v1/da/blobs".to_owned(),
+    };
+    let bar = output.bar(&args.file.display().to_string(), len);
+    let mut requests: Vec<(String, Hash32)> = Vec::new();
+    let mut open = 0;
+    loop {
+        let mut piece = Vec::new();
+        let most = u64::try_from(PIECE_LEN).unwrap_or(u64::MAX);
+        source
+            .by_ref()
+            .take(most)
+            .read_to_end(&mut piece)
+            .map_err(failed)?;
+        if piece.is_empty() {
+            break;
+        }
+        let request: Request = client.post_to(&path, &piece)?;
+        requests.push((request.request_id, blob_root(&piece)));
+        // Bytes count when they are certified; a few are coded and checked while the next are sent.
+        if requests.len() - open > AHEAD {
+            bar.inc(wait(client, &requests[open].0, "certified")?.len);
+            open += 1;
+        }
+    }
+    for (request, _) in &requests[open..] {
+        bar.inc(wait(client, request, "certified")?.len);
+    }
+    bar.finish_and_clear();
+    Ok(requests)
 }
 
 /// Waits until a request has come as far as is wished.

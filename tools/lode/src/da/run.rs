@@ -7,7 +7,6 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,7 +26,10 @@ use lode_world::{Backend, preflight};
 use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{availability::Rollups, chain::Chain};
+use super::{
+    availability::Rollups,
+    chain::{Chain, Following},
+};
 use crate::{
     failure::{Failure, Outcome},
     journal,
@@ -146,52 +148,68 @@ pub fn run(args: &RunArgs, output: Output) -> Outcome<ExitCode> {
     let threshold = Threshold::new(args.rows);
     let threshold =
         threshold.ok_or_else(|| Failure::usage("--rows is not 2049 to 3072", "leave it out"))?;
-    let secret = holder_key(&dir)?;
-    let node = Rpc::http(&args.chain);
-    let node = node.map_err(|error| {
-        Failure::usage(
-            format!("chain is {}: {error}", args.chain),
-            "correct --chain",
-        )
+    let node = Rpc::http(&args.chain).map_err(|error| {
+        let what = format!("chain is {}: {error}", args.chain);
+        Failure::usage(what, "correct --chain")
     })?;
-    let account = account(args)?;
+    let committees = Committees::default();
+    let (chain, following) = Chain::open(node, account(args)?, &dir, committees.clone())?;
+    let terms = Terms {
+        term: args.term.as_secs(),
+        threshold,
+    };
     let (handle, executors) = rows(&dir, args.backend.0)?;
     let runtime = service::runtime()?;
-    let served = runtime.block_on(async {
-        let stored = Stored::open(handle, &dir.join("index")).await;
+    let serving = Serving {
+        args,
+        dir: &dir,
+        terms,
+        committees,
+        chain,
+    };
+    let served = runtime.block_on(serving.serve(handle, following, output));
+    drop(runtime);
+    let joined = executors.join();
+    joined.map_err(|error| Failure::file(dir.display(), &error))?;
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+/// What a node is made of.
+struct Serving<'args> {
+    args: &'args RunArgs,
+    dir: &'args Path,
+    terms: Terms,
+    committees: Committees,
+    chain: Chain,
+}
+
+impl Serving<'_> {
+    async fn serve(
+        self,
+        handle: rows::Handle,
+        mut following: Following,
+        output: Output,
+    ) -> Outcome<()> {
+        let stored = Stored::open(handle, &self.dir.join("index")).await;
         let stored = stored.map_err(|error| {
-            Failure::other(
-                error.to_string(),
-                "the folder `index` may go: it is made again from the rows",
-            )
+            let next = "the folder `index` may go: it is made again from the rows";
+            Failure::other(error.to_string(), next)
         })?;
-        let committees = Committees::default();
-        let (chain, mut following) = Chain::open(node, account, &dir, committees.clone())?;
         let stopped = service::told_to_stop();
         tokio::pin!(stopped);
         let chain_id = tokio::select! {
             chain_id = following.chain_id() => chain_id?,
             stopped = &mut stopped => return stopped,
         };
-        let signer = lode_net::identity::open(&dir);
-        let config = Config {
-            signer: signer.map_err(|error| Failure::file(dir.display(), &error))?,
-            secret,
-            listen: args.listen,
-            chain_id,
-            peers: Vec::new(),
-            terms: Terms {
-                term: args.term.as_secs(),
-                threshold,
-            },
-            repair: Some(REPAIR_EVERY),
-            threads: THREADS,
-        };
-        let da = Da::start(config, stored.clone(), committees);
-        let da = Arc::new(da.map_err(|error| Failure::other(error.to_string(), "check --listen"))?);
-        let rollups = Rollups::new(da.service(), stored.clone(), chain);
-        let faces = faces(args, &dir, &rollups).await?;
-        announce(args, &faces, output)?;
+        let da = Da::start(
+            self.config(chain_id)?,
+            stored.clone(),
+            self.committees.clone(),
+        );
+        let da = da.map_err(|error| Failure::other(error.to_string(), "check --listen"))?;
+        let rollups = Rollups::new(da.service(), stored.clone(), self.chain.clone());
+        let faces = faces(self.args, self.dir, &rollups).await?;
+        announce(self.args, &faces, output)?;
         let ended = tokio::select! {
             stopped = &mut stopped => stopped,
             ended = following.run(&da, &rollups) => ended,
@@ -200,24 +218,27 @@ pub fn run(args: &RunArgs, output: Output) -> Outcome<ExitCode> {
         for face in faces {
             face.stop().await;
         }
-        drop(rollups);
-        if let Some(da) = Arc::into_inner(da) {
-            let stopped = da.stop().await;
-            stopped.map_err(|error| {
-                Failure::other(
-                    error.to_string(),
-                    "start it again; report this with the log",
-                )
-            })?;
-        }
+        let stopped = da.stop().await.map_err(|error| {
+            let next = "start it again; report this with the log";
+            Failure::other(error.to_string(), next)
+        });
         stored.stop().await;
-        ended
-    });
-    drop(runtime);
-    executors
-        .join()
-        .map_err(|error| Failure::file(dir.display(), &error))?;
-    served.map(|()| ExitCode::SUCCESS)
+        ended.and(stopped)
+    }
+
+    fn config(&self, chain_id: u64) -> Outcome<Config> {
+        let signer = lode_net::identity::open(self.dir);
+        Ok(Config {
+            signer: signer.map_err(|error| Failure::file(self.dir.display(), &error))?,
+            secret: holder_key(self.dir)?,
+            listen: self.args.listen,
+            chain_id,
+            peers: Vec::new(),
+            terms: self.terms,
+            repair: Some(REPAIR_EVERY),
+            threads: THREADS,
+        })
+    }
 }
 
 fn folder(dir: &Path) -> Outcome<PathBuf> {

@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::{Child as Process, ChildStdout, Command, ExitStatus, Stdio},
     thread,
@@ -93,6 +94,12 @@ impl Child {
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.try_wait().ok().flatten()
+    }
+
+    /// Whether somebody has killed it: that is wanted, to see what the others do.
+    pub fn was_killed(&mut self) -> bool {
+        let kill = Some(rustix::process::Signal::KILL.as_raw());
+        self.ended().is_some_and(|ended| ended.signal() == kill)
     }
 
     /// Why it failed: the end of its log.

@@ -106,6 +106,20 @@ pub struct DaPlan {
     pub nitro: SocketAddr,
 }
 
+impl DaPlan {
+    /// Four ports for each.
+    fn all(ports: Vec<SocketAddr>) -> Vec<DaPlan> {
+        let (each, _) = ports.as_chunks::<4>();
+        let plan = |[listen, api, grpc, nitro]: &[SocketAddr; 4]| DaPlan {
+            listen: *listen,
+            api: *api,
+            grpc: *grpc,
+            nitro: *nitro,
+        };
+        each.iter().map(plan).collect()
+    }
+}
+
 /// A funded account.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -166,24 +180,11 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
     let nodes = take(args.nodes)?;
     let zgs = take(args.nodes)?;
     let talk = take(args.nodes)?;
-    let holders = if args.nodes >= HOLDERS_MIN {
-        args.nodes
-    } else {
-        0
+    let holders = match args.nodes {
+        nodes if nodes >= HOLDERS_MIN => nodes,
+        _ => 0,
     };
-    let each = [
-        take(holders)?,
-        take(holders)?,
-        take(holders)?,
-        take(holders)?,
-    ];
-    let da = (0..usize::from(holders)).map(|at| DaPlan {
-        listen: each[0][at],
-        api: each[1][at],
-        grpc: each[2][at],
-        nitro: each[3][at],
-    });
-    let da = da.collect();
+    let da = DaPlan::all(take(4 * holders)?);
     let indexer = ports.next_free()?;
     let chain_id = args.chain_id;
     let plan = Plan {
@@ -197,6 +198,22 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
         indexer,
         da,
     };
+    let (funded, holders) = accounts_of_nodes(dir, &plan)?;
+    let what = Deal {
+        chain_id,
+        ether: ETHER,
+        peers: &plan.peers,
+        funded: &funded,
+        blocks_per_epoch: BLOCKS_PER_EPOCH,
+        spare: 0,
+        holders: &holders,
+    };
+    deal(dir, &what)?;
+    Ok(plan)
+}
+
+/// Keys of all nodes, each in its folder; the accounts that are to be funded, and who holds rows.
+fn accounts_of_nodes(dir: &Path, plan: &Plan) -> Outcome<(Vec<Address>, Vec<link::da::Holder>)> {
     // Accounts of their own: nobody else sends from them, and nobody has seen their keys.
     let keys: Vec<PrivateKeySigner> = plan
         .nodes
@@ -221,17 +238,7 @@ fn make(dir: &Path, args: &DevnetArgs) -> Outcome<Plan> {
             socket: plan.listen.to_string(),
         });
     }
-    let what = Deal {
-        chain_id,
-        ether: ETHER,
-        peers: &plan.peers,
-        funded: &funded,
-        blocks_per_epoch: BLOCKS_PER_EPOCH,
-        spare: 0,
-        holders: &holders,
-    };
-    deal(dir, &what)?;
-    Ok(plan)
+    Ok((funded, holders))
 }
 
 /// Writes a node's key, encrypted, and its password beside it: on a development network both are as
