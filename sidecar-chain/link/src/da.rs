@@ -7,7 +7,7 @@
 //! ```
 //! Keys here are points as contracts have them; `lode_proofs` (feature `bls`) makes keys of them.
 
-use alloy_primitives::{Address, B256, Bytes, LogData};
+use alloy_primitives::{Address, B256, Bytes, LogData, U256};
 use alloy_sol_types::{SolCall, SolEvent};
 use lode_proofs::{
     Hash32,
@@ -21,6 +21,7 @@ use lode_proofs::{
 use crate::{
     abi::{Beacon, DaCertificates, DaSigners},
     flow::LogError,
+    storage::{Contract, mapped},
 };
 
 /// Bytes of a proof of possession, a point of G1 as EIP-2537 has it.
@@ -207,6 +208,14 @@ pub fn committee_hash_call(epoch: u64) -> Bytes {
 pub fn committee_hash(answer: &[u8]) -> Result<Option<B256>, alloy_sol_types::Error> {
     let hash = DaSigners::committeeHashCall::abi_decode_returns_validate(answer)?;
     Ok((!hash.is_zero()).then_some(hash))
+}
+
+/// The slot of DaSigners that keeps the hash of an epoch's committee.
+#[must_use]
+pub fn committee_slot(epoch: u64) -> B256 {
+    let contract = Contract::new(include_str!("../../contracts/artifacts/DaSigners.json"));
+    let (made, _) = contract.variable("_made");
+    mapped(U256::from(epoch).into(), made).into()
 }
 
 /// The call that asks for everything about an epoch's quorum. It fails if that was not made.

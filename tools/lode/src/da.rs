@@ -6,11 +6,13 @@
 //!  chain ── committees ────┴── settle ◄─────┘
 //! ```
 //! In reading order: `run` puts a node together, `chain` is what it takes from the chain and gives to it,
-//! `availability` is the node as faces see it, `ask` are the commands that speak to one.
+//! `availability` is the node as faces see it, `ask` are the commands that speak to one, `proof` those that
+//! prove and check what it said.
 
 mod ask;
 mod availability;
 mod chain;
+mod proof;
 mod run;
 
 use std::process::ExitCode;
@@ -34,6 +36,10 @@ pub enum DaVerb {
     Get(ask::GetArgs),
     /// Fetch rows at random, check each, and print how likely a miss is
     Sample(ask::SampleArgs),
+    /// Add to a certificate file what proves it by a genesis file alone
+    Prove(proof::ProveArgs),
+    /// Check a certificate file, and the file it is about, offline
+    Verify(proof::VerifyArgs),
 }
 
 /// Does it.
@@ -44,5 +50,7 @@ pub fn run(verb: &DaVerb, output: Output) -> Outcome<ExitCode> {
         DaVerb::Status(args) => ask::status(args, output),
         DaVerb::Get(args) => ask::get(args, output),
         DaVerb::Sample(args) => ask::sample(args, output),
+        DaVerb::Prove(args) => proof::prove(args, output),
+        DaVerb::Verify(args) => proof::verify(args, output),
     }
 }

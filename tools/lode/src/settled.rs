@@ -27,6 +27,7 @@ use lode_chain_link::{
     addresses::ANCHORS,
     anchors::{self, Record},
     book::Settlement,
+    certified::Certified,
 };
 use lode_proofs::{
     BlobId, Hash32, ProofFile,
@@ -172,7 +173,25 @@ impl Below {
 /// # Errors
 /// When the chain's node gave what is none.
 pub fn evidence(settlement: &Settlement) -> Result<Evidence, String> {
-    let certified = &settlement.certified;
+    let (header, fact) = shown(&settlement.certified)?;
+    let below = Below {
+        poster: settlement.poster,
+        root: settlement.anchor.root,
+        entry: settlement.entry.clone(),
+        chunk: Bytes::new(),
+    };
+    Ok(Evidence {
+        header,
+        fact: Fact::Slot(fact),
+        rest: below.encode().into(),
+    })
+}
+
+/// What a chain's node shows of a slot, in the words of whoever checks it.
+///
+/// # Errors
+/// When it gave what is no proof of one slot.
+pub fn shown(certified: &Certified) -> Result<(HeaderProof, SlotProof), String> {
     let finality = Finality::decode(&certified.finality);
     let finality = finality.ok_or("the certificate has another length")?;
     let [slot] = &certified.proof.storage_proof[..] else {
@@ -192,20 +211,11 @@ pub fn evidence(settlement: &Settlement) -> Result<Evidence, String> {
         value: slot.value,
         slot_nodes: slot.proof.clone(),
     };
-    let below = Below {
-        poster: settlement.poster,
-        root: settlement.anchor.root,
-        entry: settlement.entry.clone(),
-        chunk: Bytes::new(),
+    let header = HeaderProof {
+        header: certified.header.clone(),
+        finality,
     };
-    Ok(Evidence {
-        header: HeaderProof {
-            header: certified.header.clone(),
-            finality,
-        },
-        fact: Fact::Slot(fact),
-        rest: below.encode().into(),
-    })
+    Ok((header, fact))
 }
 
 /// Puts the proof of a chunk below a node's evidence, if both are about the same blob.

@@ -99,21 +99,28 @@ pub struct SampleArgs {
 
 /// What `post --cert` writes.
 #[derive(Serialize, Deserialize)]
-struct Cert {
+pub(super) struct Cert {
     /// Bytes of the whole.
-    len: u64,
+    pub(super) len: u64,
     /// In order.
-    blobs: Vec<Blob>,
+    pub(super) blobs: Vec<Blob>,
 }
 
 /// A blob, as the node tells of it.
 #[derive(Clone, Serialize, Deserialize)]
-struct Blob {
-    handle: String,
-    container: Hash32,
-    root: Hash32,
-    len: u64,
-    certificate: String,
+pub(super) struct Blob {
+    pub(super) handle: String,
+    pub(super) container: Hash32,
+    pub(super) root: Hash32,
+    pub(super) len: u64,
+    pub(super) offset: u64,
+    pub(super) epoch: u64,
+    pub(super) quorum: u32,
+    pub(super) certificate: String,
+    pub(super) entry: String,
+    /// What `lode da prove` adds: evidence that the chain has the committee, and the certificate on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proof: Option<String>,
     #[serde(flatten)]
     rest: serde_json::Map<String, Value>,
 }
@@ -357,7 +364,7 @@ fn rows(count: u16) -> Outcome<Vec<u16>> {
     Ok(rows.into_iter().collect())
 }
 
-fn read(path: &Path) -> Outcome<Cert> {
+pub(super) fn read(path: &Path) -> Outcome<Cert> {
     let text = fs::read(path).map_err(|error| Failure::file(path.display(), &error))?;
     serde_json::from_slice(&text).map_err(|error| {
         let what = format!("{}: {error}", path.display());
@@ -365,7 +372,7 @@ fn read(path: &Path) -> Outcome<Cert> {
     })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Outcome<()> {
     let failed = |error: io::Error| Failure::file(path.display(), &error);
     let fresh = path.with_extension("part");
     let mut file = File::create(&fresh).map_err(failed)?;
