@@ -11,6 +11,8 @@ mod abuse;
 mod chain;
 #[path = "journeys/command.rs"]
 mod command;
+#[path = "journeys/da.rs"]
+mod da;
 #[path = "journeys/folders.rs"]
 mod folders;
 #[path = "journeys/http.rs"]

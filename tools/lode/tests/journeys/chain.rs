@@ -112,7 +112,7 @@ pub fn text(path: &Path) -> String {
 }
 
 /// Runs the program where there is no network at all, if this machine lets us.
-fn offline(arguments: &[&str]) -> Output {
+pub fn offline(arguments: &[&str]) -> Output {
     let alone = |user: &[&str]| {
         let mut command = Command::new("unshare");
         command.args(user).arg("-n");
