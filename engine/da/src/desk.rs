@@ -576,5 +576,5 @@ pub(crate) fn unix(time: SystemTime) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// An answer that nobody is waiting for any more is none.
+/// An answer; none if it did not come in time, or nobody could be asked.
 pub(crate) type Heard = Option<Answer>;
