@@ -4,8 +4,8 @@
 //!  bytes ─ root ─▶ entry ─ namespace root ─▶ certificate ─ signers ─▶ committee ─ hash ─▶ state ─▶ genesis
 //!                                            └───────── shown [D-37] ─────────┘└────── evidence ─────┘
 //! ```
-//! The proof is evidence as [`lode_chain_light::evidence`] draws it, about the slot of DaSigners that keeps the
-//! hash of the epoch's committee; its rest is a [`Shown`].
+//! The proof is evidence as [`lode_chain_light::evidence`] draws it, about the slot of DaSigners that keeps
+//! the hash of the epoch's committee; its rest is a [`Shown`].
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
