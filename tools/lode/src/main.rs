@@ -4,9 +4,9 @@
 //! (or offline; `trust` says whom it believes), `node` is the other end, `chain` settles beside it,
 //! `indexer` and `kv` serve 0G's clients over several nodes, `da` is data availability, `demo` and
 //! `devnet` show them together, `failure` and `output` tell how it went. `tree`, `source`, `seal` and
-//! `keys` are what is put: directories, bytes, and how these are encrypted. `fleet` is several nodes that keep
-//! slices of one flow, `crown` what proves the chunks that each of them gets. `settled` is the way from a chunk
-//! up to the chain, `roots` computes roots on all cores.
+//! `keys` are what is put: directories, bytes, and how these are encrypted. `fleet` is several nodes that
+//! keep slices of one flow, `crown` what proves the chunks that each of them gets. `settled` is the way from
+//! a chunk up to the chain, `roots` computes roots on all cores.
 
 mod args;
 mod chain;

@@ -1,5 +1,5 @@
-//! Data availability as its users see it: a file is posted, certified, settled and proven; one of four holders
-//! is killed; what was proven holds by the genesis file alone.
+//! Data availability as its users see it: a file is posted, certified, settled and proven; one of four
+//! holders is killed; what was proven holds by the genesis file alone.
 
 use std::{
     fs,
