@@ -114,10 +114,7 @@ impl Client {
             .with_config()
             .limit(ANSWER_LEN_LIMIT)
             .read_to_vec();
-        let problem = text
-            .ok()
-            .and_then(|text| serde_json::from_slice::<ProblemBody>(&text).ok());
-        match problem {
+        match text.ok().and_then(|text| problem(&text)) {
             Some(problem) => Failure::problem(problem),
             None => plain(&self.node, status),
         }
@@ -398,4 +395,16 @@ pub fn parse_root(text: &str) -> Outcome<Hash32> {
             "copy the root that `lode put` printed",
         )
     })
+}
+/// A problem, also one of a server that gives no hint.
+fn problem(text: &[u8]) -> Option<ProblemBody> {
+    let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
+    let is_retryable = body
+        .get("retryable")
+        .is_some_and(|retryable| *retryable == true);
+    body.entry("hint").or_insert_with(|| match is_retryable {
+        true => "try again in a while".into(),
+        false => "correct what was asked for".into(),
+    });
+    serde_json::from_value(body.into()).ok()
 }

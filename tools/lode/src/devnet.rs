@@ -95,6 +95,10 @@ fn start(dir: &Path, plan: &Plan) -> Outcome<Vec<Child>> {
     for zgs in &plan.zgs {
         wait_for_port(*zgs)?;
     }
+    // A holder is ready before it knows its committee; blobs are taken when it does.
+    for number in 0..plan.da.len() {
+        wait_for_committee(&plan::holder(dir, number))?;
+    }
     // It looks at silent nodes less and less often, so it begins when they are there.
     if !plan.zgs.is_empty() {
         let urls: Vec<String> = plan.zgs.iter().map(|zgs| format!("http://{zgs}")).collect();
@@ -216,6 +220,21 @@ fn peers(dir: &Path, plan: &Plan) -> Outcome<String> {
         names.push(format!("{key}@{address}"));
     }
     Ok(names.join(","))
+}
+
+/// Waits until a holder has learned who the others are.
+fn wait_for_committee(folder: &Path) -> Outcome<()> {
+    let committees = folder.join("data/committees");
+    let until = Instant::now() + START_WAIT;
+    let is_empty = |entries: fs::ReadDir| entries.count() == 0;
+    while fs::read_dir(&committees).map_or(true, is_empty) {
+        if Instant::now() > until {
+            let what = format!("{} has heard of no committee", folder.display());
+            return Err(Failure::other(what, "see the log of that node"));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
 }
 
 /// Waits until somebody listens.

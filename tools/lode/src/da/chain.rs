@@ -363,16 +363,18 @@ impl Following {
             ));
         }
         let committee = self.chain.know(&quorum).map_err(Lost::Chain)?;
-        let path = self.folder.join(epoch.to_string());
-        let fresh = path.with_extension("new");
-        let kept = fs::write(&fresh, &answer).and_then(|()| fs::rename(&fresh, &path));
-        kept.map_err(|error| Lost::Here(Failure::file(path.display(), &error)))?;
         tracing::info!(
             epoch,
             holders = quorum.seats.len(),
             "containers go to a committee"
         );
-        self.begin(da, committee.quorum()).await.map_err(Lost::Here)
+        let begun = self.begin(da, committee.quorum()).await;
+        begun.map_err(Lost::Here)?;
+        // Last: whoever sees the file may post.
+        let path = self.folder.join(epoch.to_string());
+        let fresh = path.with_extension("new");
+        let kept = fs::write(&fresh, &answer).and_then(|()| fs::rename(&fresh, &path));
+        kept.map_err(|error| Lost::Here(Failure::file(path.display(), &error)))
     }
 
     /// Containers go to a committee from now on, and its holders are spoken to.

@@ -1,12 +1,7 @@
 //! Data availability as its users see it: a file is posted, certified, settled and proven; one of four
 //! holders is killed; what was proven holds by the genesis file alone.
 
-use std::{
-    fs,
-    path::Path,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -14,9 +9,6 @@ use crate::{
     chain::{devnet_with, offline, text},
     house::{code, json, noise, run},
 };
-
-/// After which a test is stuck. Nothing is said of how long it takes.
-const STUCK: Duration = Duration::from_secs(120);
 
 /// Kills the holder of a number of the network in `dir`.
 fn kill(dir: &Path, number: usize) {
@@ -28,21 +20,13 @@ fn kill(dir: &Path, number: usize) {
     assert!(killed.unwrap().success(), "holder {number} was not there");
 }
 
-/// Posts a file as soon as the network has a committee.
+/// Posts a file.
 fn post(api: &str, file: &str, cert: &str, wait: &str) -> Value {
-    let begun = Instant::now();
-    loop {
-        let posted = run(&[
-            "da", "post", file, "--api", api, "--cert", cert, "--wait", wait, "--json",
-        ]);
-        if code(&posted) == 0 {
-            return json(&posted);
-        }
-        let why = String::from_utf8_lossy(&posted.stderr).into_owned();
-        assert!(why.contains("no committee"), "{why}");
-        assert!(begun.elapsed() < STUCK, "{why}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    let posted = run(&[
+        "da", "post", file, "--api", api, "--cert", cert, "--wait", wait, "--json",
+    ]);
+    assert_eq!(code(&posted), 0, "{posted:?}");
+    json(&posted)
 }
 
 #[test]
