@@ -78,7 +78,8 @@ pub fn prove(args: &ProveArgs, output: Output) -> Outcome<ExitCode> {
         let (evidence, quorum) = match known.entry(blob.epoch) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
-                let asked = runtime.block_on(timeout(ASK_TIME, committee(&node, blob.epoch)));
+                let ask = committee(&node, blob.epoch);
+                let asked = runtime.block_on(async { timeout(ASK_TIME, ask).await });
                 let late = |_| Failure::late("the chain does not answer", "try again");
                 new.insert(asked.map_err(late)??)
             }
