@@ -144,14 +144,23 @@ impl Reader {
     /// [`ReadError::NotFound`], [`ReadError::Stopped`]
     pub async fn container(&self, container: Hash32) -> Result<Known, ReadError> {
         let ask = Ask::Describe(container);
-        let right = |answer: Answer| match answer {
+        let known = |answer: Answer| match answer {
             Answer::Described(described) => self.known(container, &described),
             _ => None,
         };
+        let whole = |answer| known(answer).filter(|known| known.certificate.is_some());
         let mut committees = self.committees.newest_first();
         committees.truncate(COMMITTEES_MAX);
         for committee in &committees {
-            let found = self.first(Some(committee.as_ref()), &ask, right).await?;
+            let committee = Some(committee.as_ref());
+            let found = self.first(committee, &ask, whole).await?;
+            if let Some(known) = found {
+                return Ok(known);
+            }
+        }
+        // One that nobody has the certificate of is known all the same.
+        for committee in &committees {
+            let found = self.first(Some(committee.as_ref()), &ask, known).await?;
             if let Some(known) = found {
                 return Ok(known);
             }

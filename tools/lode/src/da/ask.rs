@@ -93,7 +93,7 @@ pub struct SampleArgs {
     #[command(flatten)]
     pub node: NodeArg,
     /// Rows of each container
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=3072))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=512))]
     pub samples: u16,
 }
 
@@ -303,16 +303,25 @@ pub fn sample(args: &SampleArgs, output: Output) -> Outcome<ExitCode> {
     let client = Client::new(&args.node.api, None)?;
     let cert = read(&args.cert)?;
     let mut seen = std::collections::BTreeSet::new();
-    let mut checked = 0_u64;
+    let (mut checked, mut asked, mut worst) = (0_u64, 0_u64, 0.0_f64);
     for blob in cert.blobs.iter().filter(|blob| seen.insert(blob.container)) {
         let statement = statement(blob)?;
         let head = statement.head;
         let verifier = Verifier::new(head, &statement.quorum, usize::from(head.columns));
         let verifier = verifier
             .map_err(|error| Failure::not_verified(error.to_string(), "do not trust this file"))?;
+        let mut right = 0;
         for row in rows(args.samples)? {
             let path = format!("/v1/da/containers/{}/rows/{row}", blob.container);
-            let bytes = client.bytes(&path)?;
+            let bytes = match client.bytes(&path) {
+                Ok(bytes) => bytes,
+                // Its holder is silent: that is what is counted.
+                Err(failure) if failure.is_retryable() => {
+                    asked += 1;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             let wrong = |why: String| {
                 let what = format!("row {row} of {}: {why}", blob.container);
                 Failure::not_verified(what, "the container may be lost; ask another node")
@@ -321,17 +330,35 @@ pub fn sample(args: &SampleArgs, output: Output) -> Outcome<ExitCode> {
             verifier
                 .sample(row, &sample)
                 .map_err(|error| wrong(error.to_string()))?;
-            checked += 1;
+            (checked, asked, right) = (checked + 1, asked + 1, right + 1);
         }
+        worst = worst.max(miss(args.samples, right));
     }
-    let miss = (1.0_f64 / 3.0).powi(i32::from(args.samples));
-    let json = json!({ "containers": seen.len(), "samples": checked, "miss_probability": miss });
+    let json = json!({
+        "containers": seen.len(), "asked": asked, "samples": checked, "miss_probability": worst,
+    });
     let long = format!(
-        "{checked} rows of {} are right; a container that cannot be restored goes unseen with probability {miss:.1e}",
+        "{checked} of {asked} rows of {} are there and right; one that cannot be restored would look like this \
+         with probability {worst:.1e}",
         units::counted(seen.len(), "container")
     );
     output.data(&json, &checked.to_string(), &long)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// How likely it is that so many samples or more are answered of a container of which fewer than a third of
+/// the rows are there.
+fn miss(samples: u16, right: u16) -> f64 {
+    let mut ways = 1.0_f64;
+    let mut sum = 0.0;
+    for answered in 0..=samples {
+        if answered >= right {
+            let silent = i32::from(samples - answered);
+            sum += ways * (1.0_f64 / 3.0).powi(i32::from(answered)) * (2.0_f64 / 3.0).powi(silent);
+        }
+        ways *= f64::from(samples - answered) / f64::from(answered + 1);
+    }
+    sum.min(1.0)
 }
 
 /// What was signed. The number of columns is the one under which the id is that of the container.
