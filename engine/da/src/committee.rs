@@ -174,10 +174,4 @@ impl Committees {
     pub fn current(&self) -> Option<Arc<Committee>> {
         self.0.read().current.clone()
     }
-
-    /// Forgets those of epochs below one: nothing of theirs is kept any more.
-    pub fn forget_below(&self, epoch: u64) {
-        let mut known = self.0.write();
-        known.all.retain(|(of, _), _| *of >= epoch);
-    }
 }

@@ -137,22 +137,6 @@ impl Stored {
         Ok(self.index.remove(container)?)
     }
 
-    /// Reads everything once, and tells what is lost.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn scrub(&self, rate: u64) -> Result<rows::Scrubbed, StoreError> {
-        Ok(self.rows.scrub(rate).await?)
-    }
-
-    /// Containers of which rows are lost.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn damaged(&self) -> Result<Vec<Hash32>, StoreError> {
-        Ok(self.rows.damaged().await?)
-    }
-
     /// Ends the executors in peace.
     pub async fn stop(&self) {
         self.rows.stop().await;
